@@ -1,0 +1,2 @@
+// Package core assembles one node of Batata.
+package core

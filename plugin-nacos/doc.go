@@ -1,0 +1,2 @@
+// Package nacos is the personality that speaks the protocols of Nacos.
+package nacos

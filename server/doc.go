@@ -1,0 +1,2 @@
+// Package server hosts personalities on one node of core.
+package server
