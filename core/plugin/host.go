@@ -1,0 +1,76 @@
+package plugin
+
+import (
+	"context"
+	"net"
+	"net/http"
+
+	"github.com/prometheus/client_golang/prometheus"
+	"go.uber.org/zap"
+	"google.golang.org/grpc"
+
+	"github.com/easynet-cn/batata/core/auth"
+	"github.com/easynet-cn/batata/core/cluster"
+	"github.com/easynet-cn/batata/core/configstore"
+	"github.com/easynet-cn/batata/core/kv"
+	"github.com/easynet-cn/batata/core/memo"
+	"github.com/easynet-cn/batata/core/namespace"
+	"github.com/easynet-cn/batata/core/txn"
+)
+
+// Host is everything a personality gets.
+type Host interface {
+	Core
+	Env
+	Registrar
+	Points
+}
+
+// Core joins the contracts of core, scoped to the plugin: it sees its own
+// tables only, and what it writes carries its name.
+type Core interface {
+	KV() kv.Store
+	Leases() kv.Leases
+	Txn() txn.Committer
+	Configs() configstore.Configs
+	Auth() auth.Auth
+	Directory() auth.Directory
+	Namespaces() namespace.Namespaces
+	Cluster() cluster.Cluster
+}
+
+// Env is the surroundings of the plugin. None of it does I/O.
+type Env interface {
+	// Logger is named after the plugin.
+	Logger() *zap.Logger
+	// Metrics prefixes every name with batata_<plugin>_.
+	Metrics() prometheus.Registerer
+	// SharedMetrics has no prefix: for names that a protocol promises.
+	SharedMetrics() prometheus.Registerer
+	// Config is decoded, defaulted and validated; nil without a section.
+	Config() Config
+	// Prefixes are the effective ones of a mount, after configuration.
+	Prefixes(mount string) []string
+	// Encoder names an encoded form for package memo.
+	Encoder(name string) memo.ID
+}
+
+// Registrar takes the plugin's handlers. It is legal inside New only; later
+// calls panic, as do names that the manifest does not declare.
+type Registrar interface {
+	// HTTP serves a mount. Handlers run recovered, counted and bounded.
+	HTTP(mount string, h http.Handler)
+	// GRPC registers services on Main or on an own listener. Options of several
+	// registrations on one listener are joined, so interceptors must be given
+	// as chained ones.
+	GRPC(listener string, register func(grpc.ServiceRegistrar), o ...grpc.ServerOption)
+	// Serve and ServePacket run a protocol of the plugin's own until ctx ends.
+	Serve(listener string, run func(context.Context, net.Listener) error)
+	ServePacket(listener string, run func(context.Context, net.PacketConn) error)
+	// Go runs a supervised worker from Start to Shutdown: recovered, restarted
+	// with backoff when it fails, its context cancelled by Shutdown. A worker
+	// that returns nil is done.
+	Go(name string, run func(context.Context) error)
+	// LeaderOnly is Go on the leading member; ctx ends when leadership is lost.
+	LeaderOnly(name string, run func(context.Context) error)
+}
