@@ -128,12 +128,28 @@ type Directory interface {
 	Grants(ctx context.Context, q Query) ([]Grant, error)
 	// Apply commits all ops or none.
 	Apply(ctx context.Context, by Actor, ops []Op) error
-	// Bootstrap creates the first administrator, once for the life of the
-	// store: ErrBootstrapped afterwards, *PasswordError for a refused password.
-	Bootstrap(ctx context.Context, user string, password []byte) error
+	// Bootstrap creates the first administrator, once for the life of the store,
+	// atomically (PRD-12): ErrBootstrapped afterwards, *PasswordError for a
+	// refused password, ErrSetupToken without the right token,
+	// *LockedError after too many wrong ones from one address.
+	Bootstrap(ctx context.Context, a FirstAdmin) error
 	// Bootstrapped says whether there is, or ever was, an administrator.
 	Bootstrapped(ctx context.Context) (bool, error)
 }
+
+// FirstAdmin asks for the first administrator. Local callers (this process, the
+// admin socket, a loopback address) need no token; others need the one-time
+// setup token that the server wrote when it first started.
+type FirstAdmin struct {
+	User     string
+	Password []byte
+	Local    bool
+	Addr     string // host part of the caller's address, when not Local
+	Token    string
+}
+
+// ErrSetupToken reports a missing or wrong setup token.
+var ErrSetupToken = errors.New("setup token missing or wrong")
 
 // ErrBootstrapped reports that the first administrator exists already.
 var ErrBootstrapped = errors.New("an administrator exists already")
