@@ -1,0 +1,124 @@
+# Every target works on a machine with Go, git, make and gcc; what else it needs
+# it installs, pinned by tools/go.mod, into bin/.
+
+SHELL := bash
+.SHELLFLAGS := -euo pipefail -c
+.DEFAULT_GOAL := build
+export CGO_ENABLED ?= 0
+
+MODULES := proto client core plugin-nacos plugin-consul plugin-apollo plugin-mesh plugin-ai server
+APART   := e2e e2e/bench
+VERSION ?= $(shell git describe --tags --always --dirty 2>/dev/null || echo dev)
+LDFLAGS := -s -w -X github.com/easynet-cn/batata/server.version=$(VERSION)
+GOTOOL  := GOBIN=$(CURDIR)/bin GOWORK=off go -C tools install -ldflags '-s -w'
+
+.PHONY: build run
+build: ## build bin/batata
+	go build -trimpath -ldflags '$(LDFLAGS)' -o bin/batata ./server/cmd/batata
+
+run: build ## build and start the server, standalone, data in ./data
+	./bin/batata server
+
+# ---- checks -----------------------------------------------------------------
+
+.PHONY: check lint vet generated tidy-check isolated fmt proto
+check: lint vet generated isolated ## lint, vet, generated code, modules without the workspace
+
+lint: bin/golangci-lint
+	@for m in $(MODULES) $(APART); do echo "lint $$m"; \
+	  (cd $$m && GOWORK=$$( [[ $$m == e2e* ]] && echo off || echo "$(CURDIR)/go.work" ) $(CURDIR)/bin/golangci-lint run ./...); done
+
+fmt: bin/golangci-lint ## format everything
+	@for m in $(MODULES) $(APART); do (cd $$m && $(CURDIR)/bin/golangci-lint fmt ./...); done
+
+vet:
+	go vet work
+	@for m in $(APART); do (cd $$m && GOWORK=off go vet ./...); done
+
+proto: bin/buf bin/protoc-gen-go bin/protoc-gen-go-grpc ## regenerate proto/
+	cd proto && PATH="$(CURDIR)/bin:$$PATH" $(CURDIR)/bin/buf generate
+
+generated: proto
+	@git diff --exit-code -- proto || { echo "generated code differs: commit what 'make proto' wrote"; exit 1; }
+
+isolated: ## each module builds and is tidy on its own
+	@for m in $(MODULES); do (cd $$m && GOWORK=off go build ./... && GOWORK=off go mod tidy -diff) || { echo "module $$m"; exit 1; }; done
+	@for m in $(APART); do (cd $$m && GOWORK=off go mod tidy -diff) || { echo "module $$m"; exit 1; }; done
+
+vulncheck: bin/govulncheck ## known vulnerabilities; needs the database of the Go project
+	@for m in $(MODULES); do (cd $$m && $(CURDIR)/bin/govulncheck ./...); done
+
+# ---- tests ------------------------------------------------------------------
+# Each target ends with "N passed, N failed".
+
+SUM := bin/gotestsum --format testname --jsonfile
+RACE := CGO_ENABLED=1
+
+.PHONY: test test-unit test-wire e2e e2e-nacos e2e-durability e2e-full fuzz mutate
+test: bin/gotestsum bin/gofail build ## unit tests with the race detector, then the wire and durability tests
+	@rm -rf .cache/test && mkdir -p .cache/test
+	@$(MAKE) --no-print-directory test-unit test-wire; code=$$?; scripts/summary.sh .cache/test; exit $$code
+
+test-unit:
+	$(RACE) $(SUM) .cache/test/unit.json -- -race -timeout 8m work
+
+test-wire:
+	cd e2e && GOWORK=off $(CURDIR)/$(SUM) $(CURDIR)/.cache/test/wire.json -- -count=1 -timeout 8m ./...
+
+e2e: e2e-nacos ## SDKs of other languages and real peers
+
+e2e-nacos: bin/gotestsum bin/gofail build ## recorded answers, SDKs
+	@rm -rf .cache/e2e-nacos && mkdir -p .cache/e2e-nacos
+	@(cd e2e && GOWORK=off $(CURDIR)/$(SUM) $(CURDIR)/.cache/e2e-nacos/nacos.json -- -count=1 -timeout 6m ./golden/... ./nacosgo/...); code=$$?; \
+	  scripts/summary.sh .cache/e2e-nacos; exit $$code
+
+e2e-durability: bin/gotestsum bin/gofail build ## the long durability set
+	@rm -rf .cache/e2e-durability && mkdir -p .cache/e2e-durability
+	@(cd e2e && BATATA_E2E=full GOWORK=off $(CURDIR)/$(SUM) $(CURDIR)/.cache/e2e-durability/d.json -- -count=1 -timeout 60m ./durability/...); code=$$?; \
+	  scripts/summary.sh .cache/e2e-durability; exit $$code
+
+e2e-full: e2e e2e-durability ## everything, the long sets too
+
+FUZZTIME ?= 20s
+fuzz: ## run every fuzz target for FUZZTIME
+	@scripts/fuzz.sh $(FUZZTIME)
+
+# ---- benchmark --------------------------------------------------------------
+
+.PHONY: bench bench-micro
+bench: build ## one table with in-run ceilings, into docs/benchmarks.md
+	cd e2e/bench && GOWORK=off go run . -server $(CURDIR)/bin/batata -out $(CURDIR)/docs/benchmarks.md
+
+# ---- tools ------------------------------------------------------------------
+
+bin/golangci-lint: tools/go.mod
+	$(GOTOOL) github.com/golangci/golangci-lint/v2/cmd/golangci-lint
+	@touch $@
+bin/buf: tools/go.mod
+	$(GOTOOL) github.com/bufbuild/buf/cmd/buf
+	@touch $@
+bin/protoc-gen-go: tools/go.mod
+	$(GOTOOL) google.golang.org/protobuf/cmd/protoc-gen-go
+	@touch $@
+bin/protoc-gen-go-grpc: tools/go.mod
+	$(GOTOOL) google.golang.org/grpc/cmd/protoc-gen-go-grpc
+	@touch $@
+bin/gofail: tools/go.mod
+	$(GOTOOL) go.etcd.io/gofail
+	@touch $@
+bin/gotestsum: tools/go.mod
+	$(GOTOOL) gotest.tools/gotestsum
+	@touch $@
+bin/benchstat: tools/go.mod
+	$(GOTOOL) golang.org/x/perf/cmd/benchstat
+	@touch $@
+bin/govulncheck: tools/go.mod
+	$(GOTOOL) golang.org/x/vuln/cmd/govulncheck
+	@touch $@
+
+.PHONY: clean help
+clean: ## remove what the targets made
+	rm -rf bin .cache
+
+help: ## list the targets
+	@grep -hE '^[a-z0-9-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | sort
