@@ -1,0 +1,135 @@
+package main
+
+import (
+	"context"
+	"encoding/json"
+	"fmt"
+	"strings"
+
+	"google.golang.org/grpc"
+	"google.golang.org/grpc/credentials/insecure"
+	"google.golang.org/grpc/mem"
+	"google.golang.org/protobuf/encoding/protowire"
+)
+
+// raw passes prepared bytes through, so that the driver encodes nothing while it
+// measures.
+type raw struct{}
+
+func (raw) Name() string { return "proto" }
+
+func (raw) Marshal(v any) (mem.BufferSlice, error) {
+	return mem.BufferSlice{mem.SliceBuffer(*v.(*[]byte))}, nil
+}
+
+func (raw) Unmarshal(data mem.BufferSlice, v any) error {
+	*v.(*[]byte) = data.Materialize()
+	return nil
+}
+
+// grpcCaller has one connection and one call in flight.
+type grpcCaller struct {
+	conn    *grpc.ClientConn
+	method  string
+	request func(n int) []byte
+	check   func(answer []byte) error
+	end     context.CancelFunc
+}
+
+func dialGRPC(addr, method string, request func(int) []byte, check func([]byte) error) (*grpcCaller, error) {
+	conn, err := grpc.NewClient("passthrough:///"+addr,
+		grpc.WithTransportCredentials(insecure.NewCredentials()),
+		grpc.WithDefaultCallOptions(grpc.ForceCodecV2(raw{})))
+	if err != nil {
+		return nil, err
+	}
+	return &grpcCaller{conn: conn, method: method, request: request, check: check, end: func() {}}, nil
+}
+
+func (c *grpcCaller) close() {
+	c.end()
+	_ = c.conn.Close()
+}
+
+func (c *grpcCaller) do(n int) error {
+	req := c.request(n)
+	var answer []byte
+	if err := c.conn.Invoke(context.Background(), c.method, &req, &answer); err != nil {
+		return err
+	}
+	return c.check(answer)
+}
+
+// register makes the connection one the server knows: check, then setup on the
+// stream.
+func (c *grpcCaller) register(ctx context.Context) error {
+	req := payload("ServerCheckRequest", map[string]any{})
+	var answer []byte
+	if err := c.conn.Invoke(ctx, c.method, &req, &answer); err != nil {
+		return err
+	}
+	ctx, c.end = context.WithCancel(ctx)
+	stream, err := c.conn.NewStream(ctx, &grpc.StreamDesc{ClientStreams: true, ServerStreams: true}, "/BiRequestStream/requestBiStream")
+	if err != nil {
+		return err
+	}
+	setup := payload("ConnectionSetupRequest", map[string]any{
+		"clientVersion": "bench", "labels": map[string]string{"source": "sdk", "module": "config"}, "abilityTable": map[string]bool{},
+	})
+	if err := stream.SendMsg(&setup); err != nil {
+		return err
+	}
+	var ack []byte
+	if err := stream.RecvMsg(&ack); err != nil {
+		return fmt.Errorf("wait for setup: %w", err)
+	}
+	return nil
+}
+
+// payload encodes one message of the SDK protocol (NAC-TRN-02..04).
+func payload(kind string, body any) []byte {
+	value, err := json.Marshal(body)
+	if err != nil {
+		panic(err)
+	}
+	var meta, content, out []byte
+	meta = protowire.AppendTag(meta, 3, protowire.BytesType)
+	meta = protowire.AppendString(meta, kind)
+	content = protowire.AppendTag(content, 2, protowire.BytesType)
+	content = protowire.AppendBytes(content, value)
+	out = protowire.AppendTag(out, 2, protowire.BytesType)
+	out = protowire.AppendBytes(out, meta)
+	out = protowire.AppendTag(out, 3, protowire.BytesType)
+	return protowire.AppendBytes(out, content)
+}
+
+func queryPayload(int) []byte { return queryBytes }
+
+var queryBytes = payload("ConfigQueryRequest", map[string]any{"dataId": "hot", "group": group, "tenant": ""})
+
+func publishPayload(key func(int) string, content string) func(int) []byte {
+	return func(n int) []byte {
+		return payload("ConfigPublishRequest", map[string]any{"dataId": key(n), "group": group, "tenant": "", "content": content, "additionMap": map[string]string{}})
+	}
+}
+
+// succeeded accepts an answer whose body says so.
+func succeeded(answer []byte) error {
+	if !strings.Contains(string(answer), `"resultCode":200`) {
+		return fmt.Errorf("answered %q", answer)
+	}
+	return nil
+}
+
+// putRequest encodes a put of the etcd API.
+func putRequest(key func(int) string, value string) func(int) []byte {
+	return func(n int) []byte {
+		var b []byte
+		b = protowire.AppendTag(b, 1, protowire.BytesType)
+		b = protowire.AppendString(b, key(n))
+		b = protowire.AppendTag(b, 2, protowire.BytesType)
+		return protowire.AppendString(b, value)
+	}
+}
+
+func anyAnswer([]byte) error { return nil }

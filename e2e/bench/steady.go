@@ -1,0 +1,118 @@
+package main
+
+import (
+	"fmt"
+	"os"
+	"path/filepath"
+	"time"
+)
+
+// startup measures the time to the first served request and the memory at rest
+// (BM-15, BM-16), on an empty directory and with many configs in it.
+func (s *setup) startup(rep *report) error {
+	if s.o.server == "" || s.o.only != "" {
+		return nil
+	}
+	if info, err := os.Stat(s.o.server); err == nil {
+		rep.binary = info.Size()
+	}
+	data := filepath.Join(s.dir, "start")
+	t, took, err := startServer(s.ctx, s.o.server, data)
+	if err != nil {
+		return err
+	}
+	rep.startEmpty = took
+	wait(s.ctx, 3*time.Second) // a server at rest, not one that just started
+	rep.rssIdle = t.proc.rss()
+	if s.o.items == 0 {
+		t.proc.stop()
+		return nil
+	}
+	err = s.fill(t)
+	t.proc.stop()
+	if err != nil {
+		return err
+	}
+	if t, took, err = startServer(s.ctx, s.o.server, data); err != nil {
+		return err
+	}
+	defer t.proc.stop()
+	rep.startFull, rep.rssFull = took, t.proc.rss()
+	return nil
+}
+
+// fill publishes the resident configs with 64 writers.
+func (s *setup) fill(t *target) error {
+	key, sem, errs := s.keys.fresh(), make(chan int), make(chan error, 64)
+	for range 64 {
+		go func() {
+			c, err := dialHTTP(t.http(), publishRequest(key, small))
+			if err != nil {
+				errs <- err
+				for range sem { //nolint:revive // drain, so that the feeder ends
+				}
+				return
+			}
+			defer c.close()
+			for n := range sem {
+				if err == nil {
+					err = c.do(n)
+				}
+			}
+			errs <- err
+		}()
+	}
+	for n := range s.o.items {
+		sem <- n
+	}
+	close(sem)
+	var first error
+	for range 64 {
+		if err := <-errs; err != nil && first == nil {
+			first = fmt.Errorf("fill: %w", err)
+		}
+	}
+	return first
+}
+
+// steady publishes without a pause for minutes, since what is acknowledged may
+// run ahead of what is applied on disk for a while (ARC-S15): the rate of the
+// last minute is what counts. The etcd member runs as long.
+func (s *setup) steady(rep *report) error {
+	if s.o.sustained == 0 || s.o.only != "" {
+		return nil
+	}
+	for _, t := range append([]*target{s.ceilings["etcd"]}, s.servers...) {
+		open := openPublish(small)
+		if t == s.ceilings["etcd"] {
+			open = openPut(small)
+		}
+		minute := min(time.Minute, s.o.sustained/2)
+		first, err := s.span(t, s.o.sustained-minute, open)
+		if err != nil {
+			return fmt.Errorf("sustained, %s: %w", t.name, err)
+		}
+		last, err := s.span(t, minute, open)
+		if err != nil {
+			return fmt.Errorf("sustained, %s: %w", t.name, err)
+		}
+		rep.sustained = append(rep.sustained, steadyRow{name: t.name, first: first, last: last, rss: t.rss()})
+	}
+	return nil
+}
+
+func (t *target) rss() int64 {
+	if t.proc == nil {
+		return 0
+	}
+	return t.proc.rss()
+}
+
+func (s *setup) span(t *target, d time.Duration, open func(*setup, *target, int) ([]caller, error)) (result, error) {
+	cs, err := open(s, t, 64)
+	if err != nil {
+		return result{}, err
+	}
+	defer closeAll(cs)
+	return drive(s.ctx, cs, d, t.cpu)
+}
