@@ -1,0 +1,63 @@
+package authz
+
+import (
+	"errors"
+	"fmt"
+	"strings"
+	"unicode/utf8"
+
+	"golang.org/x/crypto/bcrypt"
+
+	"github.com/easynet-cn/batata/core/auth"
+)
+
+const (
+	maxPassword = 72 // characters; and the bytes that bcrypt looks at
+	minAdmin    = 8  // characters of an administrator's password
+)
+
+// unknownHash is compared when the user does not exist, so that the answer takes
+// as long as for a wrong password. It is the hash of nothing anybody knows.
+const unknownHash = "$2a$10$VQcoWEC06gyf7hedIMJCR.GdKzIIM1f9.1kGBLHtLWvwnjZJw4bi6"
+
+// hash returns the bcrypt hash of a password of at most 72 characters.
+func hash(password []byte) (string, error) {
+	if len(password) == 0 {
+		return "", &auth.PasswordError{Reason: "blank"}
+	}
+	if utf8.RuneCount(password) > maxPassword {
+		return "", &auth.PasswordError{Reason: fmt.Sprintf("longer than %d characters", maxPassword)}
+	}
+	b, err := bcrypt.GenerateFromPassword(cut(password), bcrypt.DefaultCost)
+	if err != nil {
+		return "", fmt.Errorf("hash password: %w", err)
+	}
+	return string(b), nil
+}
+
+// matches compares a password with a hash in the time bcrypt takes.
+func matches(hash string, password []byte) bool {
+	if utf8.RuneCount(password) > maxPassword {
+		return false
+	}
+	return bcrypt.CompareHashAndPassword([]byte(hash), cut(password)) == nil
+}
+
+func cut(password []byte) []byte { return password[:min(len(password), maxPassword)] }
+
+// weak says why an administrator must not have this password, or nil (PRD-12).
+func weak(user string, password []byte) error {
+	text := strings.ToLower(string(password))
+	switch {
+	case text == "nacos", text == "admin", text == "batata":
+		return &auth.PasswordError{Reason: "too well known"}
+	case text == strings.ToLower(user):
+		return &auth.PasswordError{Reason: "same as the user name"}
+	case utf8.RuneCount(password) < minAdmin:
+		return &auth.PasswordError{Reason: fmt.Sprintf("shorter than %d characters", minAdmin)}
+	}
+	return nil
+}
+
+// errBlankUser refuses an account without a name.
+var errBlankUser = errors.New("user name: blank")
