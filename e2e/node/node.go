@@ -16,6 +16,7 @@ import (
 	"os/exec"
 	"path/filepath"
 	"runtime"
+	"slices"
 	"strings"
 	"sync"
 	"syscall"
@@ -39,6 +40,7 @@ type Node struct {
 
 	options Options
 	binary  string
+	client  *http.Client
 
 	mu  sync.Mutex // guards cmd, done and log
 	cmd *exec.Cmd
@@ -56,7 +58,10 @@ func Root() string {
 // New prepares a node without starting it. It is killed at the end of the test.
 func New(t *testing.T, o Options) *Node {
 	t.Helper()
-	n := &Node{Port: o.Port, Data: o.Data, options: o, binary: o.Binary}
+	n := &Node{
+		Port: o.Port, Data: o.Data, options: o, binary: o.Binary,
+		client: &http.Client{Timeout: 2 * time.Second, Transport: &http.Transport{DisableKeepAlives: true}},
+	}
 	if n.binary == "" {
 		n.binary = filepath.Join(Root(), "bin", "batata")
 	}
@@ -137,14 +142,15 @@ func (w writer) Write(b []byte) (int, error) {
 	return w.n.log.Write(b)
 }
 
-// Spawn starts the process without waiting for it.
-func (n *Node) Spawn() error {
+// Spawn starts the process without waiting for it. The environment given, as
+// NAME=value, holds for this life of the server only.
+func (n *Node) Spawn(env ...string) error {
 	args := []string{"server", "--data-dir", n.Data, "--set", fmt.Sprintf("nacos.server.main.port=%d", n.Port), "--set", "server.drain=0s"}
 	for _, s := range n.options.Sets {
 		args = append(args, "--set", s)
 	}
 	cmd := exec.Command(n.binary, args...)
-	cmd.Env = append(os.Environ(), n.options.Env...)
+	cmd.Env = slices.Concat(os.Environ(), n.options.Env, env)
 	cmd.Dir = os.TempDir() // no configuration file by accident
 	cmd.Stdout, cmd.Stderr = writer{n}, writer{n}
 	cmd.SysProcAttr = &syscall.SysProcAttr{Pdeathsig: syscall.SIGKILL}
@@ -165,15 +171,13 @@ func (n *Node) Spawn() error {
 // readyLimit bounds a start, recovery included.
 const readyLimit = 30 * time.Second
 
-// Start starts the process and waits until it is ready.
-func (n *Node) Start(ctx context.Context) error {
-	if err := n.Spawn(); err != nil {
+// Start starts the process, as Spawn, and waits until it is ready.
+func (n *Node) Start(ctx context.Context, env ...string) error {
+	if err := n.Spawn(env...); err != nil {
 		return err
 	}
 	return n.WaitReady(ctx)
 }
-
-var client = &http.Client{Timeout: 2 * time.Second, Transport: &http.Transport{DisableKeepAlives: true}}
 
 // WaitReady polls the readiness of the present process.
 func (n *Node) WaitReady(ctx context.Context) error {
@@ -198,7 +202,7 @@ func (n *Node) ready(ctx context.Context) bool {
 	if err != nil {
 		return false
 	}
-	resp, err := client.Do(req)
+	resp, err := n.client.Do(req)
 	if err != nil {
 		return false
 	}

@@ -1,0 +1,170 @@
+package durability
+
+import (
+	"fmt"
+	"testing"
+	"time"
+
+	"github.com/easynet-cn/batata/e2e/losefs"
+	"github.com/easynet-cn/batata/e2e/node"
+)
+
+const (
+	// restartLimit is what REL-01 allows from the start of the process to
+	// readiness.
+	restartLimit = 2 * time.Second
+	// minAcked is how much load a round must carry to count.
+	minAcked = 20
+	// roundLimit ends a round whose server answers too slowly.
+	roundLimit = 20 * time.Second
+	// pointLimit is how long a failpoint is waited for under load.
+	pointLimit = 3 * time.Second
+)
+
+// TestKill (REL-01, REL-02, REL-03): the server is killed at a random moment
+// under load and the power is cut; every acknowledged request is found after
+// the restart, which is quick.
+func TestKill(t *testing.T) {
+	rounds := 6
+	if full() {
+		rounds = 60
+	}
+	for _, clients := range []int{1, 64} {
+		t.Run(fmt.Sprintf("%d clients", clients), func(t *testing.T) {
+			s := newSite(t, clients, seedOf(t), node.Options{})
+			s.start()
+			for round := range rounds {
+				s.killRound(lossOf(round))
+			}
+		})
+	}
+}
+
+// killRound is one life of the server, its violent end and its return.
+func (s *site) killRound(loss losefs.Loss) {
+	s.t.Helper()
+	moment := time.Duration(s.rng.Int64N(int64(500 * time.Millisecond)))
+	acked, died := s.load(func(acked int64, since time.Duration) bool {
+		return acked >= minAcked && since >= moment || since >= roundLimit
+	})
+	if died || acked < minAcked {
+		s.t.Fatalf("seed %d: server died %t with %d requests acknowledged, want it alive and at least %d", s.seed, died, acked, minAcked)
+	}
+	report := s.crash(loss)
+	restart := s.restart()
+	if err := s.verify(); err != nil {
+		s.t.Errorf("seed %d: after a crash with loss %s: %v", s.seed, loss, err)
+	}
+	s.t.Logf("%d acknowledged, loss %s took %+v, ready again after %v", acked, loss, report, restart)
+}
+
+// restart starts the server and returns how long it took.
+func (s *site) restart() time.Duration {
+	s.t.Helper()
+	began := time.Now()
+	s.start()
+	took := time.Since(began)
+	if took > restartLimit {
+		s.t.Errorf("seed %d: ready %v after the start, want at most %v", s.seed, took, restartLimit)
+	}
+	return took
+}
+
+// TestOSDurabilityLoses (REL-02): the counter-proof. Without fsync the same
+// runs lose acknowledged requests, or the server notices the damage and does
+// not start.
+func TestOSDurabilityLoses(t *testing.T) {
+	const rounds = 5
+	seed := seedOf(t)
+	for round := range rounds {
+		if lost := loseWithoutSync(t, seed+uint64(round)); lost != nil {
+			t.Logf("round %d: lost as expected: %.300v", round, lost)
+			return
+		}
+	}
+	t.Errorf("durability os lost nothing in %d crashes, want a loss", rounds)
+}
+
+func loseWithoutSync(t *testing.T, seed uint64) error {
+	t.Helper()
+	s := newSite(t, 8, seed, node.Options{Sets: []string{"durability=os"}})
+	s.start()
+	s.load(func(acked int64, since time.Duration) bool { return acked >= 200 || since >= roundLimit })
+	s.crash(losefs.All)
+	if err := s.node.Start(t.Context()); err != nil {
+		return err
+	}
+	defer s.node.Kill()
+	return s.verify()
+}
+
+// TestFailedSyncEndsServer (REL-05): after a sync that failed nobody knows
+// what is on the disk, so the server ends at once with an error, and what it
+// had acknowledged is there when it starts again.
+func TestFailedSyncEndsServer(t *testing.T) {
+	s := newSite(t, 8, seedOf(t), node.Options{})
+	s.start()
+	failing := false
+	acked, died := s.load(func(acked int64, since time.Duration) bool {
+		if acked >= minAcked && !failing {
+			failing = true
+			s.disk.FailSyncs(1)
+		}
+		return since >= roundLimit
+	})
+	if !died || s.node.ExitCode() == 0 {
+		t.Errorf("seed %d: server died %t with exit code %d after a failed sync, want it to end with an error", s.seed, died, s.node.ExitCode())
+	}
+	report := s.crash(losefs.All)
+	s.restart()
+	if err := s.verify(); err != nil {
+		t.Errorf("seed %d: after a failed sync: %v", s.seed, err)
+	}
+	t.Logf("%d acknowledged, the crash took %+v", acked, report)
+}
+
+// TestFailpoints (REL-01, CTR-V02): the server panics at each failpoint in
+// turn, somewhere in a run of load, and the power is cut.
+func TestFailpoints(t *testing.T) {
+	built := node.Instrument(t)
+	t.Logf("failpoints: %v", built.Points)
+	lives := 1
+	if full() {
+		lives = 10
+	}
+	for number, point := range built.Points {
+		t.Run(point, func(t *testing.T) {
+			s := newSite(t, 16, seedOf(t)+uint64(number), node.Options{Binary: built.Binary})
+			for life := range lives {
+				s.failAt(point, lossOf(number+life))
+			}
+		})
+	}
+}
+
+// failAt is one life that ends at a failpoint. The point is armed from the
+// first or from a later pass on, so that starts are hit as well.
+func (s *site) failAt(point string, loss losefs.Loss) {
+	s.t.Helper()
+	skip := s.rng.IntN(2) * s.rng.IntN(30)
+	armed := fmt.Sprintf("GOFAIL_FAILPOINTS=%s=%d*off->panic", point, skip)
+	if skip == 0 {
+		armed = fmt.Sprintf("GOFAIL_FAILPOINTS=%s=panic", point)
+	}
+	var acked int64
+	died := s.node.Start(s.t.Context(), armed) != nil
+	if !died {
+		acked, died = s.load(func(_ int64, since time.Duration) bool { return since >= pointLimit })
+	}
+	if !died {
+		s.t.Errorf("seed %d: failpoint %s was not reached by pass %d in %v of load with %d requests", s.seed, point, skip, pointLimit, acked)
+	}
+	s.node.Kill()
+	report := s.crash(loss)
+	s.restart()
+	if err := s.verify(); err != nil {
+		s.t.Errorf("seed %d: after a panic at %s, loss %s: %v", s.seed, point, loss, err)
+	}
+	s.t.Logf("%d acknowledged, pass %d, loss %s took %+v", acked, skip, loss, report)
+	s.node.Kill()
+}

@@ -1,0 +1,133 @@
+package durability
+
+import (
+	"errors"
+	"math/rand/v2"
+	"os"
+	"strconv"
+	"sync"
+	"sync/atomic"
+	"testing"
+	"time"
+
+	"github.com/easynet-cn/batata/e2e/losefs"
+	"github.com/easynet-cn/batata/e2e/node"
+)
+
+// site is a server on a disk whose power can be cut, with the clients that
+// remember what it acknowledged. It belongs to one test; the goroutines of the
+// load end with each run.
+type site struct {
+	t       *testing.T
+	disk    *losefs.FS
+	node    *node.Node
+	clients []*client
+	rng     *rand.Rand
+	seed    uint64
+}
+
+// seedOf returns the seed of a test and prints it.
+func seedOf(t *testing.T) uint64 {
+	t.Helper()
+	seed := uint64(1)
+	switch given := os.Getenv("BATATA_SEED"); {
+	case given != "":
+		n, err := strconv.ParseUint(given, 10, 64)
+		if err != nil {
+			t.Fatalf("BATATA_SEED = %q, want a number", given)
+		}
+		seed = n
+	case full():
+		seed = rand.Uint64()
+	}
+	t.Logf("BATATA_SEED=%d", seed)
+	return seed
+}
+
+// full tells whether the long set was asked for.
+func full() bool { return os.Getenv("BATATA_E2E") == "full" }
+
+// newSite mounts a disk and prepares a server on it without starting it.
+func newSite(t *testing.T, clients int, seed uint64, o node.Options) *site {
+	t.Helper()
+	mountpoint := t.TempDir()
+	disk, err := losefs.Mount(t.TempDir(), mountpoint, losefs.Options{Log: t.Output()})
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() {
+		if err := disk.Unmount(); err != nil {
+			t.Error(err)
+		}
+	})
+	o.Data = mountpoint
+	s := &site{t: t, disk: disk, node: node.New(t, o), seed: seed, rng: rand.New(rand.NewPCG(seed, 0))}
+	for i := range clients {
+		s.clients = append(s.clients, newClient(i, seed))
+	}
+	return s
+}
+
+// start starts the server; the environment holds for this life only.
+func (s *site) start(env ...string) {
+	s.t.Helper()
+	if err := s.node.Start(s.t.Context(), env...); err != nil {
+		s.t.Fatalf("seed %d: start = %v, want the server to be ready", s.seed, err)
+	}
+}
+
+// load runs the clients until the server dies or stop returns true, asked with
+// the number of acknowledged requests and the time since the start. It kills
+// the server then, if it lives, and returns the number, and whether it had died
+// by itself.
+func (s *site) load(stop func(acked int64, since time.Duration) bool) (acked int64, died bool) {
+	s.t.Helper()
+	var count atomic.Int64
+	errs := make([]error, len(s.clients))
+	var running sync.WaitGroup
+	for i, c := range s.clients {
+		running.Go(func() { errs[i] = c.write(s.t.Context(), s.node.URL(), &count) })
+	}
+	began := time.Now()
+	tick := time.NewTicker(time.Millisecond)
+	defer tick.Stop()
+	for !died && !stop(count.Load(), time.Since(began)) {
+		select {
+		case <-s.node.Done():
+			died = true
+		case <-tick.C:
+		}
+	}
+	s.node.Kill()
+	running.Wait()
+	if err := errors.Join(errs...); err != nil && !died {
+		s.t.Logf("seed %d: %v", s.seed, err)
+	}
+	return count.Load(), died
+}
+
+// crash cuts the power of the disk below the dead server.
+func (s *site) crash(loss losefs.Loss) losefs.Report {
+	s.t.Helper()
+	report, err := s.disk.Crash(loss, s.rng.Uint64())
+	if err != nil {
+		s.t.Fatalf("seed %d: %v", s.seed, err)
+	}
+	return report
+}
+
+// verify checks every item against what its client knows.
+func (s *site) verify() error {
+	problems := make([]error, len(s.clients))
+	var running sync.WaitGroup
+	for i, c := range s.clients {
+		running.Go(func() { problems[i] = c.verify(s.node.URL()) })
+	}
+	running.Wait()
+	return errors.Join(problems...)
+}
+
+// lossOf walks through the kinds of loss.
+func lossOf(round int) losefs.Loss {
+	return []losefs.Loss{losefs.All, losefs.Subset, losefs.Torn}[round%3]
+}
