@@ -42,6 +42,8 @@ func Play(t *testing.T, path string, o Options) {
 	}
 	for i := range s.steps {
 		st := &s.steps[i]
+		reason := differ[st.ID]
+		delete(differ, st.ID)
 		if st.Request != nil && o.Only != nil && !o.Only(st.Request.Path) {
 			continue
 		}
@@ -49,28 +51,31 @@ func Play(t *testing.T, path string, o Options) {
 		if len(st.Rows) > 0 {
 			name += "[" + strings.Join(st.Rows, ",") + "]"
 		}
-		t.Run(name, func(t *testing.T) { judge(t, p.play(st), differ[st.ID]) })
-		delete(differ, st.ID)
+		t.Run(name, func(t *testing.T) {
+			failures, note := judge(p.play(st), reason)
+			for _, f := range failures {
+				t.Error(f)
+			}
+			if note != "" {
+				t.Log(note)
+			}
+		})
 	}
 	for id := range differ {
 		t.Errorf("differences.tsv names step %s, which %s does not have", id, s.Name)
 	}
 }
 
-// judge turns problems into failures, and their absence where a difference is
-// announced.
-func judge(t *testing.T, problems []string, reason string) {
-	t.Helper()
+// judge tells which problems are failures, and what to note of others. A step
+// whose difference is announced fails if there is none.
+func judge(problems []string, reason string) (failures []string, note string) {
 	switch {
 	case reason == "":
-		for _, p := range problems {
-			t.Error(p)
-		}
+		return problems, ""
 	case len(problems) == 0:
-		t.Errorf("no difference, though one is announced: %s", reason)
-	default:
-		t.Logf("differs on purpose (%s): %s", reason, problems[0])
+		return []string{"no difference, though one is announced: " + reason}, ""
 	}
+	return nil, fmt.Sprintf("differs on purpose (%s): %s", reason, problems[0])
 }
 
 // differences reads which steps of a scenario differ on purpose: scenario, step,

@@ -25,6 +25,12 @@ func fake(t *testing.T) map[string]string {
 		w.Header().Set("X-Raw", r.RequestURI)
 		fmt.Fprintf(w, "%s %s %s", r.Method, r.FormValue("a"), r.Header.Get("X-H"))
 	})
+	mux.HandleFunc("/kind", func(w http.ResponseWriter, r *http.Request) {
+		w.Header().Add("X-Twice", "1")
+		w.Header().Add("X-Twice", "2")
+		fmt.Fprintf(w, "%s %d", r.Header.Get("Content-Type"), r.ContentLength)
+	})
+	mux.HandleFunc("/big", func(w http.ResponseWriter, _ *http.Request) { fmt.Fprint(w, "[9007199254740992]") })
 	mux.HandleFunc("/wait", func(w http.ResponseWriter, _ *http.Request) { <-release; fmt.Fprint(w, "woken") })
 	mux.HandleFunc("/wake", func(http.ResponseWriter, *http.Request) { release <- struct{}{} })
 	srv := httptest.NewServer(mux)
@@ -92,7 +98,19 @@ func TestPlayer(t *testing.T) {
 		"raw path":        {[]string{`{"request": {"method": "GET", "path": "/echo?x=%zz"}, "response": {"status": 200, "headers": {"x-raw": "/echo?x=%zz"}, "text": "GET  "}}`}, ""},
 		"form":            {[]string{`{"request": {"method": "POST", "path": "/echo", "form": {"a": "x y"}, "headers": {"X-H": "h"}}, "response": {"status": 200, "text": "POST x y h"}}`}, ""},
 		"multipart":       {[]string{`{"request": {"method": "POST", "path": "/echo", "multipart": [{"name": "a", "text": "m"}]}, "response": {"status": 200, "text": "POST m "}}`}, ""},
-		"wrong text":      {[]string{`{"request": {"method": "GET", "path": "/echo"}, "response": {"status": 200, "text": "x"}}`}, "body: expected"},
+		"empty form":      {[]string{`{"request": {"method": "POST", "path": "/kind", "form": {}}, "response": {"status": 200, "text": "application/x-www-form-urlencoded 0"}}`}, ""},
+		"no body":         {[]string{`{"request": {"method": "POST", "path": "/kind"}, "response": {"status": 200, "text": " 0"}}`}, ""},
+		"raw bytes":       {[]string{`{"request": {"method": "PUT", "path": "/kind", "base64": "/wA="}, "response": {"status": 200, "text": " 2"}}`}, ""},
+		"JSON body":       {[]string{`{"request": {"method": "PUT", "path": "/kind", "json": [1]}, "response": {"status": 200, "text": "application/json 3"}}`}, ""},
+		"own kind":        {[]string{`{"request": {"method": "PUT", "path": "/kind", "text": "x", "headers": {"content-type": "a/b"}}, "response": {"status": 200, "text": "a/b 1"}}`}, ""},
+		"last of headers": {[]string{`{"request": {"method": "GET", "path": "/kind"}, "response": {"status": 200, "headers": {"x-twice": "2"}, "text": " 0"}}`}, ""},
+		"repeated key":    {[]string{`{"request": {"method": "GET", "path": "/echo", "query": {"b": ["1", 2]}}, "response": {"status": 200, "headers": {"x-raw": "/echo?b=1&b=2"}, "text": "GET  "}}`}, ""},
+		"big numbers":     {[]string{`{"request": {"method": "GET", "path": "/big"}, "response": {"status": 200, "json": [9007199254740993]}}`}, "/0: expected 9007199254740993"},
+		"captured number": {[]string{
+			`{` + get + `, "capture": {"n": "/n"}, "response": {"status": 200, "any": true}}`,
+			`{` + get + `, "subset": true, "response": {"status": 200, "json": {"n": "${n}"}}}`,
+		}, ""},
+		"wrong text": {[]string{`{"request": {"method": "GET", "path": "/echo"}, "response": {"status": 200, "text": "x"}}`}, "body: expected"},
 		"join": {[]string{
 			`{"request": {"method": "GET", "path": "/wait"}, "start": "p"}`,
 			`{"request": {"method": "GET", "path": "/wake"}, "response": {"status": 200}}`,
@@ -125,5 +143,25 @@ func TestDifferences(t *testing.T) {
 	}
 	if _, err := differences(path, "s"); err == nil {
 		t.Error("differences() without a reason = nil error")
+	}
+}
+
+func TestJudge(t *testing.T) {
+	tests := map[string]struct {
+		problems []string
+		reason   string
+		failures int
+		note     string
+	}{
+		"as recorded":              {nil, "", 0, ""},
+		"differs":                  {[]string{"a", "b"}, "", 2, ""},
+		"differs as announced":     {[]string{"a", "b"}, "PRD-05: why", 0, "differs on purpose (PRD-05: why): a"},
+		"does not, though it must": {nil, "PRD-05: why", 1, ""},
+	}
+	for name, tt := range tests {
+		failures, note := judge(tt.problems, tt.reason)
+		if len(failures) != tt.failures || note != tt.note {
+			t.Errorf("%s: judge() = %q, %q, want %d failures and %q", name, failures, note, tt.failures, tt.note)
+		}
 	}
 }

@@ -113,6 +113,7 @@ func (f *fields) UnmarshalJSON(b []byte) error {
 	if _, err := d.Token(); err != nil {
 		return err
 	}
+	*f = fields{} // an empty form is a body, none is not
 	for d.More() {
 		name, err := d.Token()
 		if err != nil {

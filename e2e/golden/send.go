@@ -148,9 +148,8 @@ func multipart(parts []part) (body []byte, kind string) {
 // answer gives a reply the form that a file holds.
 func (r reply) answer(asText bool) *answer {
 	a := &answer{Status: r.status, Headers: map[string]*string{}}
-	for k := range r.headers {
-		v := strings.Join(r.headers[k], ", ")
-		a.Headers[strings.ToLower(k)] = &v
+	for k, values := range r.headers {
+		a.Headers[strings.ToLower(k)] = &values[len(values)-1] // the recordings keep the last one
 	}
 	switch {
 	case len(r.body) == 0:
