@@ -68,10 +68,10 @@ func newSite(t *testing.T, clients int, seed uint64, o node.Options) *site {
 	return s
 }
 
-// start starts the server; the environment holds for this life only.
-func (s *site) start(env ...string) {
+// start starts the server and waits until it is ready.
+func (s *site) start() {
 	s.t.Helper()
-	if err := s.node.Start(s.t.Context(), env...); err != nil {
+	if err := s.node.Start(s.t.Context()); err != nil {
 		s.t.Fatalf("seed %d: start = %v, want the server to be ready", s.seed, err)
 	}
 }

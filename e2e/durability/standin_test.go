@@ -160,8 +160,13 @@ func TestHarness(t *testing.T) {
 		kind  string
 		fails bool // in some round
 	}{
-		{honest, false}, {unsynced, true}, {nameless, true}, {early, true},
-		{forgetful, true}, {ignorant, true}, {stale, true},
+		{honest, false},
+		{unsynced, true},
+		{nameless, true},
+		{early, true},
+		{forgetful, true},
+		{ignorant, true},
+		{stale, true},
 	} {
 		t.Run(tt.kind, func(t *testing.T) {
 			var found error

@@ -103,10 +103,10 @@ func (d *disk) drop(in *inode) {
 // rename moves a name, replacing what has the new one.
 func (d *disk) rename(dir *inode, name string, to *inode, toName string) error {
 	in, replaced := dir.children[name], to.children[toName]
-	switch {
-	case in == nil:
+	if in == nil {
 		return syscall.ENOENT
-	case in == replaced:
+	}
+	if in == replaced {
 		return nil
 	}
 	if replaced != nil {

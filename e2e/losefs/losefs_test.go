@@ -241,6 +241,7 @@ func TestCrashNeedsIdleMount(t *testing.T) {
 func TestSubsetKeepsSomeWrites(t *testing.T) {
 	const blocks, size = 8, 4096
 	once := func(t *testing.T, seed uint64) string {
+		t.Helper()
 		m := mount(t)
 		m.write("f", strings.Repeat("-", blocks*size), true)
 		m.syncDir(".")

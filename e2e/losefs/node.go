@@ -81,7 +81,7 @@ func (n *node) Lookup(ctx context.Context, name string, out *fuse.EntryOut) (*fs
 func (n *node) Readdir(context.Context) (fs.DirStream, syscall.Errno) {
 	n.disk.mu.Lock()
 	defer n.disk.mu.Unlock()
-	var list []fuse.DirEntry
+	list := make([]fuse.DirEntry, 0, len(n.in.children))
 	for name, in := range n.in.children {
 		list = append(list, fuse.DirEntry{Name: name, Mode: in.mode, Ino: in.ino})
 	}
