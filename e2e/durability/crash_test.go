@@ -1,7 +1,9 @@
 package durability
 
 import (
+	"context"
 	"fmt"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -31,12 +33,17 @@ func TestKill(t *testing.T) {
 	}
 	for _, clients := range []int{1, 64} {
 		t.Run(fmt.Sprintf("%d clients", clients), func(t *testing.T) {
-			s := newSite(t, clients, seedOf(t), node.Options{})
-			s.start()
-			for round := range rounds {
-				s.killRound(lossOf(round))
-			}
+			killRounds(t, clients, rounds, node.Options{})
 		})
+	}
+}
+
+func killRounds(t *testing.T, clients, rounds int, o node.Options) {
+	t.Helper()
+	s := newSite(t, clients, seedOf(t), o)
+	s.start()
+	for round := range rounds {
+		s.killRound(lossOf(round))
 	}
 }
 
@@ -101,8 +108,11 @@ func loseWithoutSync(t *testing.T, seed uint64) error {
 // TestFailedSyncEndsServer (REL-05): after a sync that failed nobody knows
 // what is on the disk, so the server ends at once with an error, and what it
 // had acknowledged is there when it starts again.
-func TestFailedSyncEndsServer(t *testing.T) {
-	s := newSite(t, 8, seedOf(t), node.Options{})
+func TestFailedSyncEndsServer(t *testing.T) { failedSync(t, node.Options{}) }
+
+func failedSync(t *testing.T, o node.Options) {
+	t.Helper()
+	s := newSite(t, 8, seedOf(t), o)
 	s.start()
 	failing := false
 	acked, died := s.load(func(acked int64, since time.Duration) bool {
@@ -121,6 +131,59 @@ func TestFailedSyncEndsServer(t *testing.T) {
 		t.Errorf("seed %d: after a failed sync: %v", s.seed, err)
 	}
 	t.Logf("%d acknowledged, the crash took %+v", acked, report)
+}
+
+// TestFullDisk (REL-04): without space the server refuses writes, goes on
+// reading, and takes writes again, without a restart, once there is space.
+func TestFullDisk(t *testing.T) { fullDisk(t, node.Options{}) }
+
+func fullDisk(t *testing.T, o node.Options) {
+	t.Helper()
+	s := newSite(t, 8, seedOf(t), o)
+	for _, c := range s.clients {
+		c.big = 1
+	}
+	s.start()
+	s.disk.LimitSpace(2 << 20)
+	ctx, cancel := context.WithTimeout(t.Context(), roundLimit)
+	defer cancel()
+	var acked atomic.Int64
+	err := s.begin(ctx, &acked)()
+	if ctx.Err() != nil {
+		t.Errorf("seed %d: %d writes of %d bytes were taken in %v, want refusals for lack of space", s.seed, acked.Load(), bigPadding, roundLimit)
+	}
+	t.Logf("%d acknowledged, then %.200v", acked.Load(), err)
+	if err := s.verify(); err != nil {
+		t.Errorf("seed %d: read on the full disk: %v", s.seed, err)
+	}
+	s.disk.LimitSpace(-1)
+	s.untilTaken()
+	s.killRound(losefs.All)
+}
+
+// untilTaken publishes until it succeeds.
+func (s *site) untilTaken() {
+	s.t.Helper()
+	ctx, cancel := context.WithTimeout(s.t.Context(), roundLimit)
+	defer cancel()
+	tick := time.NewTicker(50 * time.Millisecond)
+	defer tick.Stop()
+	c := s.clients[0]
+	for {
+		it := c.items[0]
+		state := c.next(it)
+		it.send(state)
+		err := c.request(s.node.URL(), it.name, state)
+		if err == nil {
+			it.acknowledged()
+			return
+		}
+		select {
+		case <-ctx.Done():
+			s.t.Fatalf("seed %d: publish with space again = %v, want it taken within %v", s.seed, err, roundLimit)
+		case <-tick.C:
+		}
+	}
 }
 
 // TestFailpoints (REL-01, CTR-V02): the server panics at each failpoint in

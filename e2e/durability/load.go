@@ -19,7 +19,7 @@ const (
 	removeOneIn   = 10 // requests
 	requestLimit  = 10 * time.Second
 	maxPadding    = 2000 // bytes
-	bigOneIn      = 50   // requests
+	bigOneIn      = 50   // requests, by default
 	bigPadding    = 200_000
 	contentFormat = "%s #%d of seed %d "
 )
@@ -31,6 +31,7 @@ type client struct {
 	rng   *rand.Rand
 	seed  uint64
 	sent  int
+	big   int // one publish in so many is big
 }
 
 func newClient(number int, seed uint64) *client {
@@ -38,6 +39,7 @@ func newClient(number int, seed uint64) *client {
 		http: &http.Client{Timeout: requestLimit, Transport: &http.Transport{MaxIdleConnsPerHost: 1}},
 		rng:  rand.New(rand.NewPCG(seed, uint64(number))),
 		seed: seed,
+		big:  bigOneIn,
 	}
 	for i := range itemsPerOne {
 		c.items = append(c.items, newItem(fmt.Sprintf("client-%d.item-%d", number, i)))
@@ -75,7 +77,7 @@ func (c *client) next(it *item) string {
 		return absent
 	}
 	padding := c.rng.IntN(maxPadding)
-	if c.rng.IntN(bigOneIn) == 0 {
+	if c.rng.IntN(c.big) == 0 {
 		padding = bigPadding
 	}
 	return fmt.Sprintf(contentFormat, it.name, c.sent, c.seed) + strings.Repeat("x", padding)
@@ -151,10 +153,9 @@ func (c *client) read(base, name string) (string, error) {
 	return body, nil
 }
 
-// verify reads every item and joins what is wrong.
-func (c *client) verify(base string) error {
+// verify reads every item and lists what is wrong.
+func (c *client) verify(base string) (problems []error) {
 	defer c.http.CloseIdleConnections()
-	var problems []error
 	for _, it := range c.items {
 		state, err := c.read(base, it.name)
 		if err == nil {
@@ -164,5 +165,5 @@ func (c *client) verify(base string) error {
 			problems = append(problems, err)
 		}
 	}
-	return errors.Join(problems...)
+	return problems
 }

@@ -1,9 +1,12 @@
 package durability
 
 import (
+	"context"
 	"errors"
+	"fmt"
 	"math/rand/v2"
 	"os"
+	"slices"
 	"strconv"
 	"sync"
 	"sync/atomic"
@@ -83,11 +86,7 @@ func (s *site) start() {
 func (s *site) load(stop func(acked int64, since time.Duration) bool) (acked int64, died bool) {
 	s.t.Helper()
 	var count atomic.Int64
-	errs := make([]error, len(s.clients))
-	var running sync.WaitGroup
-	for i, c := range s.clients {
-		running.Go(func() { errs[i] = c.write(s.t.Context(), s.node.URL(), &count) })
-	}
+	wait := s.begin(s.t.Context(), &count)
 	began := time.Now()
 	tick := time.NewTicker(time.Millisecond)
 	defer tick.Stop()
@@ -99,11 +98,24 @@ func (s *site) load(stop func(acked int64, since time.Duration) bool) (acked int
 		}
 	}
 	s.node.Kill()
-	running.Wait()
-	if err := errors.Join(errs...); err != nil && !died {
-		s.t.Logf("seed %d: %v", s.seed, err)
+	if err := wait(); err != nil {
+		s.t.Logf("seed %d: refused: %.500v", s.seed, err)
 	}
 	return count.Load(), died
+}
+
+// begin starts the clients, each until a request of it fails or the context
+// ends. The function it returns waits for all and joins the refusals.
+func (s *site) begin(ctx context.Context, acked *atomic.Int64) (wait func() error) {
+	errs := make([]error, len(s.clients))
+	var running sync.WaitGroup
+	for i, c := range s.clients {
+		running.Go(func() { errs[i] = c.write(ctx, s.node.URL(), acked) })
+	}
+	return func() error {
+		running.Wait()
+		return errors.Join(errs...)
+	}
 }
 
 // crash cuts the power of the disk below the dead server.
@@ -116,15 +128,21 @@ func (s *site) crash(loss losefs.Loss) losefs.Report {
 	return report
 }
 
-// verify checks every item against what its client knows.
+// verify checks every item against what its client knows. The error names the
+// first few that are wrong.
 func (s *site) verify() error {
-	problems := make([]error, len(s.clients))
+	const named = 5
+	of := make([][]error, len(s.clients))
 	var running sync.WaitGroup
 	for i, c := range s.clients {
-		running.Go(func() { problems[i] = c.verify(s.node.URL()) })
+		running.Go(func() { of[i] = c.verify(s.node.URL()) })
 	}
 	running.Wait()
-	return errors.Join(problems...)
+	problems := slices.Concat(of...)
+	if len(problems) == 0 {
+		return nil
+	}
+	return fmt.Errorf("%d of %d items are wrong: %w", len(problems), len(s.clients)*itemsPerOne, errors.Join(problems[:min(named, len(problems))]...))
 }
 
 // lossOf walks through the kinds of loss.

@@ -2,6 +2,7 @@ package durability
 
 import (
 	"encoding/json"
+	"errors"
 	"flag"
 	"fmt"
 	"io"
@@ -10,6 +11,7 @@ import (
 	"path/filepath"
 	"strings"
 	"sync"
+	"syscall"
 	"testing"
 	"time"
 
@@ -113,13 +115,18 @@ func (b *broken) change(w http.ResponseWriter, r *http.Request) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	rec := record{r.FormValue("dataId"), r.FormValue("content")}
-	b.items[rec.Name] = rec.State
 	if b.kind != forgetful || rec.State != absent {
-		if err := b.keep(rec); err != nil && b.kind != ignorant {
+		err := b.keep(rec)
+		if errors.Is(err, syscall.ENOSPC) {
+			http.Error(w, err.Error(), http.StatusServiceUnavailable)
+			return
+		}
+		if err != nil && b.kind != ignorant {
 			fmt.Fprintln(os.Stderr, err)
 			os.Exit(1)
 		}
 	}
+	b.items[rec.Name] = rec.State
 	_, _ = io.WriteString(w, "true")
 }
 
@@ -129,8 +136,12 @@ func (b *broken) keep(r record) error {
 	if err != nil {
 		return err
 	}
-	if _, err := b.log.Write(append(line, '\n')); err != nil {
+	end, err := b.log.Seek(0, io.SeekEnd)
+	if err != nil {
 		return err
+	}
+	if _, err := b.log.Write(append(line, '\n')); err != nil {
+		return errors.Join(err, b.log.Truncate(end)) // part of it may be written
 	}
 	switch b.kind {
 	case unsynced:
@@ -181,6 +192,14 @@ func TestHarness(t *testing.T) {
 			}
 		})
 	}
+}
+
+// TestHarnessOnHonest runs the tests of the server on the honest stand-in.
+func TestHarnessOnHonest(t *testing.T) {
+	o := node.Options{Binary: os.Args[0], Env: []string{standIn + "=" + honest}}
+	t.Run("killed", func(t *testing.T) { killRounds(t, 16, 3, o) })
+	t.Run("failed sync", func(t *testing.T) { failedSync(t, o) })
+	t.Run("full disk", func(t *testing.T) { fullDisk(t, o) })
 }
 
 // standInRound is two lives of a stand-in: the second one starts on a log and,

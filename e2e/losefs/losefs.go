@@ -125,7 +125,7 @@ func (f *FS) mount() error {
 	// Only the kernel of this mount changes the tree, so whatever it has
 	// cached stays true until the next mount.
 	forever := time.Hour
-	logger := log.New(sink, "losefs: ", 0)
+	logger := log.New(sink, "losefs: ", 0) //nolint:forbidigo // the library takes no other
 	server, err := fs.Mount(f.mountpoint, &node{disk: d, in: d.root}, &fs.Options{
 		MountOptions: fuse.MountOptions{
 			FsName:                   f.backing,
