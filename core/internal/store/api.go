@@ -1,6 +1,7 @@
 package store
 
 import (
+	"cmp"
 	"time"
 
 	"go.etcd.io/raft/v3/raftpb"
@@ -26,11 +27,28 @@ type Options struct {
 	ProgressEvery   time.Duration // mark to an idle watcher: 5s
 	Logger          *zap.Logger   // default: none
 	// OnFail is called once, from any goroutine, when the store fails for good.
+	// It must not call Close.
 	OnFail func(error)
 }
 
-// Committed is one normal entry of the raft log. Data is kept; empty Data is a
-// leader's first entry and changes nothing but the index.
+func (o Options) withDefaults() Options {
+	o.LockTimeout = cmp.Or(o.LockTimeout, time.Second)
+	o.InitialMmapSize = cmp.Or(o.InitialMmapSize, 1<<30)
+	o.PersistEvery = cmp.Or(o.PersistEvery, 100*time.Millisecond)
+	o.PersistBytes = cmp.Or(o.PersistBytes, 8<<20)
+	o.PersistOps = cmp.Or(o.PersistOps, 10_000)
+	o.RingEvents = cmp.Or(o.RingEvents, 128<<10)
+	o.RingBytes = cmp.Or(o.RingBytes, 64<<20)
+	o.MaxWatchers = cmp.Or(o.MaxWatchers, 10_000)
+	o.ProgressEvery = cmp.Or(o.ProgressEvery, 5*time.Second)
+	if o.Logger == nil {
+		o.Logger = zap.NewNop()
+	}
+	return o
+}
+
+// Committed is one normal entry of the raft log. Data is only read; empty Data
+// is a leader's first entry and changes nothing but the index.
 type Committed struct {
 	Index, Term uint64
 	Data        []byte

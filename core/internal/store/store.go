@@ -2,103 +2,226 @@ package store
 
 import (
 	"context"
+	"errors"
+	"fmt"
+	"os"
+	"path/filepath"
+	"sync"
+	"sync/atomic"
 
+	"go.etcd.io/bbolt"
 	"go.etcd.io/raft/v3/raftpb"
+	"go.uber.org/zap"
+	"google.golang.org/protobuf/proto"
 
 	"github.com/easynet-cn/batata/core/internal/fsm"
 	"github.com/easynet-cn/batata/core/kv"
 )
 
 // Store is the applied state of one member. The zero value is not usable.
-type Store struct{}
+type Store struct {
+	opts      Options
+	log       *zap.Logger
+	disk      *disk
+	hub       *hub
+	observers []Observer
+
+	root     atomic.Pointer[Root]
+	onDisk   atomic.Uint64 // index of the last commit, before anything is dropped from memory
+	failure  atomic.Pointer[error]
+	full     atomic.Bool // the disk
+	lagBytes atomic.Int64
+	lagOps   atomic.Int64
+
+	seen    level // revision that observers have seen
+	durable level // index that state.db holds
+
+	mu   sync.Mutex // guards live
+	live live
+
+	snapshots chan struct{}            // holds one token while a snapshot is open
+	snapshot  atomic.Pointer[Snapshot] // the open one
+
+	dirty, now chan struct{} // wake the persister: soon, at once; capacity 1, a wake-up is enough
+	quit, done chan struct{}
+	closing    sync.Once
+	closed     error
+}
+
+// live is what the goroutine that applies changes.
+type live struct {
+	machine *fsm.Machine
+	decoder fsm.Decoder
+	at      meta
+	epoch   uint64   // swaps of state.db so far
+	active  *batch   // collects
+	sealed  []*batch // wait for their commit, oldest first
+	revs    []revision
+}
+
+// revision is what one revision changed.
+type revision struct {
+	rev     kv.Revision
+	changes []fsm.Change
+}
 
 // Open reads state.db, creating it when absent, loads the hot rows and starts
 // the persister. It returns *LockedError when another process holds the file
 // and *FormatError when a newer build wrote it.
-func Open(o Options) (*Store, error) { return nil, nil }
+func Open(o Options) (*Store, error) {
+	o = o.withDefaults()
+	d, err := openDisk(&o)
+	if err != nil {
+		return nil, fmt.Errorf("open store: %w", err)
+	}
+	s := &Store{
+		opts: o, log: o.Logger, disk: d, hub: newHub(&o),
+		snapshots: make(chan struct{}, 1),
+		dirty:     make(chan struct{}, 1), now: make(chan struct{}, 1),
+		quit: make(chan struct{}), done: make(chan struct{}),
+	}
+	if err := errors.Join(os.RemoveAll(filepath.Join(o.Dir, partialFile)), s.reload()); err != nil {
+		return nil, errors.Join(fmt.Errorf("open store: %w", err), d.db.Close())
+	}
+	s.seen.raise(uint64(s.live.at.revision))
+	go s.persist()
+	return s, nil
+}
 
-// Close persists what is applied, then closes the file. Streams end with
-// kv.ErrClosed. It is idempotent.
-func (s *Store) Close() error { return nil }
-
-// Observe registers o and calls its Rebuild. Call it before the first Apply.
-func (s *Store) Observe(o Observer) error { return nil }
-
-// Apply applies entries in order and returns one Outcome per command. Entries
-// at or below the applied index are skipped. An error is final: the outcomes
-// returned beside it are applied, the rest is not.
-func (s *Store) Apply(entries []Committed) ([]fsm.Outcome, error) { return nil, nil }
-
-// ApplyConf records the configuration after the change at index; a nil cs
-// records the index only.
-func (s *Store) ApplyConf(index, term uint64, cs *raftpb.ConfState) error { return nil }
-
-// Applied returns the index and term of the last applied entry.
-func (s *Store) Applied() (index, term uint64) { return 0, 0 }
-
-// ConfState returns a copy of the last applied configuration.
-func (s *Store) ConfState() *raftpb.ConfState { return nil }
-
-// Persisted returns the applied index that state.db holds durably.
-func (s *Store) Persisted() uint64 { return 0 }
-
-// Lag returns what is applied but not yet durable in state.db: bytes of keys
-// and values, and changed rows (ARC-S15).
-func (s *Store) Lag() (bytes, ops int64) { return 0, 0 }
-
-// ReadOnly reports that the disk is full: nothing is lost, but propose nothing
-// until it is false again (REL-04).
-func (s *Store) ReadOnly() bool { return false }
-
-// Flush returns when everything applied before the call is durable in state.db.
-func (s *Store) Flush(ctx context.Context) error { return nil }
-
-// Root returns the published state. It is immutable and may be kept.
-func (s *Store) Root() *Root { return nil }
-
-// Wait returns when revision r is applied and every observer has seen it.
-func (s *Store) Wait(ctx context.Context, r kv.Revision) error { return nil }
-
-// Table finds a declared table.
-func (s *Store) Table(owner, name string) (fsm.Table, bool) { return fsm.Table{}, false }
-
-// TableByID finds a declared table by its id.
-func (s *Store) TableByID(id fsm.TableID) (fsm.Table, bool) { return fsm.Table{}, false }
-
-// Validate checks t against the limits of core/kv and the declared tables, as
-// apply will. Call it before proposing.
-func (s *Store) Validate(t *fsm.Txn) error { return nil }
-
-// ColdGet reads one row of a cold table by its absolute key as it is now; nil
-// when absent.
-func (s *Store) ColdGet(key []byte) (*kv.Record, error) { return nil, nil }
-
-// ColdScan is Root.Scan for cold tables, as they are now. fn must be quick: it
-// holds a read transaction.
-func (s *Store) ColdScan(prefix, from []byte, descending bool, fn func(*kv.Record) bool) error {
+// reload replaces everything in memory by what state.db holds. The caller holds
+// the disk's lock or is alone.
+func (s *Store) reload() error {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	m := fsm.NewMachine(coldReader{s})
+	var at meta
+	err := s.disk.db.View(func(tx *bbolt.Tx) (err error) {
+		at, err = load(tx, m)
+		return err
+	})
+	if err != nil {
+		return fmt.Errorf("load %s: %w", s.disk.path, err)
+	}
+	s.live = live{machine: m, at: at, epoch: s.disk.epoch, active: new(batch)}
+	s.lagBytes.Store(0)
+	s.lagOps.Store(0)
+	s.onDisk.Store(at.index)
+	s.publish()
+	s.hub.reset(at.revision)
+	s.durable.raise(at.index)
 	return nil
 }
 
-// Watch opens a stream over the events of one hot table; see kv.Watch for After
-// and Previous. It returns kv.ErrCompacted when After is no longer remembered.
-func (s *Store) Watch(w WatchOptions) (kv.Stream, error) { return nil, nil }
+// Close persists what is applied, then closes the file. Streams end with
+// kv.ErrClosed. It is idempotent.
+func (s *Store) Close() error {
+	s.closing.Do(func() {
+		close(s.quit)
+		<-s.done
+		s.fail(kv.ErrClosed)
+		s.hub.close()
+		if err := s.disk.close(func() { s.revokeSnapshot(kv.ErrClosed) }); err != nil {
+			s.closed = fmt.Errorf("close store: %w", err)
+		}
+	})
+	return s.closed
+}
 
-// Root is one immutable state of all hot tables.
-type Root struct{}
+// fail makes every later write and wait end with err; the first error stays.
+func (s *Store) fail(err error) {
+	if !s.failure.CompareAndSwap(nil, &err) {
+		return
+	}
+	s.seen.fail(err)
+	s.durable.fail(err)
+	if errors.Is(err, kv.ErrClosed) {
+		return
+	}
+	s.log.Error("store failed", zap.Error(err))
+	if s.opts.OnFail != nil {
+		s.opts.OnFail(err)
+	}
+}
 
-// Revision is the last revision of the state.
-func (r *Root) Revision() kv.Revision { return 0 }
+// failed returns nil for a store in good health.
+func (s *Store) failed() error {
+	if p := s.failure.Load(); p != nil {
+		return *p
+	}
+	return nil
+}
 
-// Index is the last applied raft index of the state.
-func (r *Root) Index() uint64 { return 0 }
+// Observe registers o and calls its Rebuild. Call it before the first Apply.
+func (s *Store) Observe(o Observer) error {
+	s.observers = append(s.observers, o)
+	if err := o.Rebuild(s); err != nil {
+		return fmt.Errorf("observe: %w", err)
+	}
+	return nil
+}
 
-// Get returns the hot row with an absolute key, nil when absent.
-func (r *Root) Get(key []byte) *kv.Record { return nil }
+// Applied returns the index and term of the last applied entry.
+func (s *Store) Applied() (index, term uint64) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.live.at.index, s.live.at.term
+}
 
-// Scan calls fn for the hot rows whose absolute key has the prefix, in key
-// order, until it returns false. From, when not nil, is an absolute key to
-// start at, included.
-func (r *Root) Scan(prefix, from []byte, descending bool, fn func(*kv.Record) bool) {}
+// ConfState returns a copy of the last applied configuration.
+func (s *Store) ConfState() *raftpb.ConfState {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return proto.CloneOf(s.live.at.conf)
+}
 
-// Changed returns the revision of the last change in a table, deletes included.
-func (r *Root) Changed(id fsm.TableID) kv.Revision { return 0 }
+// Persisted returns the applied index that state.db holds durably.
+func (s *Store) Persisted() uint64 { return s.durable.now.Load() }
+
+// Lag returns what is applied but not yet durable in state.db: bytes of keys
+// and values, and changed rows (ARC-S15).
+func (s *Store) Lag() (bytes, ops int64) { return s.lagBytes.Load(), s.lagOps.Load() }
+
+// ReadOnly reports that the disk is full: nothing is lost, but propose nothing
+// until it is false again (REL-04).
+func (s *Store) ReadOnly() bool { return s.full.Load() }
+
+// Flush returns when everything applied before the call is durable in state.db.
+func (s *Store) Flush(ctx context.Context) error {
+	index, _ := s.Applied()
+	wake(s.now)
+	if err := s.durable.wait(ctx, index); err != nil {
+		return fmt.Errorf("flush store: %w", err)
+	}
+	return nil
+}
+
+// Root returns the published state. It is immutable and may be kept.
+func (s *Store) Root() *Root { return s.root.Load() }
+
+// Wait returns when revision r is applied and every observer has seen it.
+func (s *Store) Wait(ctx context.Context, r kv.Revision) error {
+	return s.seen.wait(ctx, uint64(r))
+}
+
+// Table finds a declared table.
+func (s *Store) Table(owner, name string) (fsm.Table, bool) {
+	return s.Root().tables.ByName(owner, name)
+}
+
+// TableByID finds a declared table by its id.
+func (s *Store) TableByID(id fsm.TableID) (fsm.Table, bool) { return s.Root().tables.ByID(id) }
+
+// Tables returns the declared tables by id.
+func (s *Store) Tables() []fsm.Table { return s.Root().tables.All() }
+
+// Validate checks t against the limits of core/kv and the declared tables, as
+// apply will. Call it before proposing.
+func (s *Store) Validate(t *fsm.Txn) error { return fsm.Validate(t, s.Root().tables) }
+
+// wake leaves a wake-up in a channel of capacity 1.
+func wake(c chan struct{}) {
+	select {
+	case c <- struct{}{}:
+	default:
+	}
+}
