@@ -1,0 +1,203 @@
+// Package lessor lets leases expire (ARC-S09). Leases and the rows that hang on
+// them are replicated; how long each has left is known to the leader alone, in
+// memory, by its monotonic clock. A keep-alive touches that memory only.
+//
+// A Lessor owns one goroutine, in Run. A member that begins to lead gives every
+// lease its full time again, and so does one that was paused for longer than
+// the shortest lease lives (REL-09): a lease never ends early.
+package lessor
+
+import (
+	"context"
+	"fmt"
+	"math/rand/v2"
+	"sync"
+	"time"
+
+	"go.uber.org/zap"
+
+	"github.com/easynet-cn/batata/core/internal/fsm"
+	"github.com/easynet-cn/batata/core/internal/store"
+	"github.com/easynet-cn/batata/core/kv"
+)
+
+// Node commits transactions.
+type Node interface {
+	Propose(ctx context.Context, t *fsm.Txn) (fsm.Outcome, error)
+}
+
+const (
+	scanEvery = 500 * time.Millisecond
+	// pauseAfter is how late a scan may be before the process counts as paused.
+	pauseAfter = 2 * time.Second
+	maxExpire  = 256 // leases revoked by one transaction
+	// MaxTTL bounds a lease.
+	MaxTTL = 30 * 24 * time.Hour
+)
+
+// Lessor implements kv.Leases, and store.Observer to learn of leases.
+type Lessor struct {
+	node   Node
+	leads  func() bool
+	logger *zap.Logger
+
+	mu     sync.Mutex // guards leases
+	leases map[kv.LeaseID]*lease
+}
+
+type lease struct {
+	ttl time.Duration
+	end time.Time
+}
+
+var (
+	_ kv.Leases      = (*Lessor)(nil)
+	_ store.Observer = (*Lessor)(nil)
+)
+
+// New returns a lessor; leads says whether this member leads.
+func New(n Node, leads func() bool, logger *zap.Logger) *Lessor {
+	return &Lessor{node: n, leads: leads, logger: logger, leases: map[kv.LeaseID]*lease{}}
+}
+
+// SetNode gives the lessor the node it proposes through, before Run.
+func (l *Lessor) SetNode(n Node) { l.node = n }
+
+// Rebuild implements store.Observer.
+func (l *Lessor) Rebuild(s *store.Store) error {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	clear(l.leases)
+	now := time.Now()
+	s.Root().Scan(fsm.AppendKey(nil, fsm.LeaseTable, nil), nil, false, func(r *kv.Record) bool {
+		id, ttl := fsm.LeaseOf(r)
+		l.leases[id] = &lease{ttl: ttl, end: now.Add(ttl)}
+		return true
+	})
+	return nil
+}
+
+// Applied implements store.Observer.
+func (l *Lessor) Applied(_ kv.Revision, changes []fsm.Change) {
+	for i := range changes {
+		if changes[i].Table != fsm.LeaseTable {
+			continue
+		}
+		l.mu.Lock()
+		if c := &changes[i]; c.Deleted {
+			delete(l.leases, leaseID(c.Record))
+		} else {
+			id, ttl := fsm.LeaseOf(c.Record)
+			l.leases[id] = &lease{ttl: ttl, end: time.Now().Add(ttl)}
+		}
+		l.mu.Unlock()
+	}
+}
+
+// leaseID reads the id of a row whose value may be gone.
+func leaseID(r *kv.Record) kv.LeaseID {
+	id, _ := fsm.LeaseOf(&kv.Record{Key: r.Key, Value: make([]byte, 8)})
+	return id
+}
+
+// Run revokes leases that have ended while this member leads, until ctx ends.
+func (l *Lessor) Run(ctx context.Context) {
+	tick := time.NewTicker(scanEvery)
+	defer tick.Stop()
+	led, last := false, time.Now()
+	for {
+		select {
+		case <-ctx.Done():
+			return
+		case <-tick.C:
+		}
+		now := time.Now()
+		leads := l.leads()
+		if leads && (!led || now.Sub(last) > pauseAfter) {
+			l.extendAll(now)
+		}
+		led, last = leads, now
+		if leads {
+			l.expire(ctx, now)
+		}
+	}
+}
+
+func (l *Lessor) extendAll(now time.Time) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	for _, x := range l.leases {
+		x.end = now.Add(x.ttl)
+	}
+}
+
+func (l *Lessor) expire(ctx context.Context, now time.Time) {
+	for _, id := range l.ended(now) {
+		t := fsm.Txn{Then: []kv.Op{{Kind: kv.Revoke, Lease: id}}}
+		if _, err := l.node.Propose(ctx, &t); err != nil && ctx.Err() == nil {
+			l.logger.Warn("lease not revoked, tried again soon", zap.Error(err))
+			return
+		}
+	}
+}
+
+func (l *Lessor) ended(now time.Time) []kv.LeaseID {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	var ids []kv.LeaseID
+	for id, x := range l.leases {
+		if !now.Before(x.end) && len(ids) < maxExpire {
+			ids = append(ids, id)
+		}
+	}
+	return ids
+}
+
+// Grant implements kv.Leases.
+func (l *Lessor) Grant(ctx context.Context, ttl time.Duration) (kv.LeaseID, error) {
+	if ttl <= 0 || ttl > MaxTTL {
+		return 0, fmt.Errorf("grant lease: want a life up to %v, got %v", MaxTTL, ttl)
+	}
+	id := kv.LeaseID(rand.Uint64()>>1 | 1)
+	out, err := l.node.Propose(ctx, &fsm.Txn{Then: []kv.Op{{Kind: kv.Grant, Lease: id, TTL: ttl}}})
+	if err == nil {
+		err = out.Err
+	}
+	if err != nil {
+		return 0, fmt.Errorf("grant lease: %w", err)
+	}
+	return id, nil
+}
+
+// KeepAlive implements kv.Leases.
+func (l *Lessor) KeepAlive(_ context.Context, ids []kv.LeaseID) ([]time.Duration, error) {
+	if !l.leads() {
+		return nil, fmt.Errorf("keep lease alive: %w", kv.ErrNoLeader)
+	}
+	now := time.Now()
+	out := make([]time.Duration, len(ids))
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	for i, id := range ids {
+		if x := l.leases[id]; x != nil {
+			x.end, out[i] = now.Add(x.ttl), x.ttl
+		}
+	}
+	return out, nil
+}
+
+// Revoke implements kv.Leases.
+func (l *Lessor) Revoke(ctx context.Context, ids []kv.LeaseID) error {
+	t := fsm.Txn{}
+	for _, id := range ids {
+		t.Then = append(t.Then, kv.Op{Kind: kv.Revoke, Lease: id})
+	}
+	out, err := l.node.Propose(ctx, &t)
+	if err == nil {
+		err = out.Err
+	}
+	if err != nil {
+		return fmt.Errorf("revoke leases: %w", err)
+	}
+	return nil
+}

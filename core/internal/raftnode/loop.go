@@ -1,0 +1,254 @@
+package raftnode
+
+import (
+	"encoding/binary"
+	"errors"
+	"fmt"
+	"time"
+
+	"go.etcd.io/raft/v3"
+	"go.etcd.io/raft/v3/raftpb"
+	"go.uber.org/zap"
+	"google.golang.org/protobuf/proto"
+
+	"github.com/easynet-cn/batata/core/internal/fsm"
+	"github.com/easynet-cn/batata/core/internal/raftlog"
+	"github.com/easynet-cn/batata/core/kv"
+)
+
+const (
+	// maxEntry is how much is joined into one entry; a larger command stands
+	// alone.
+	maxEntry = 64 << 10
+	// maxRound is how many commands one turn of the loop takes, so that a tick
+	// is never far.
+	maxRound = queueLength
+	// largeCommand is logged.
+	largeCommand = 1 << 20
+	// spaceRetry is the pause before a full disk is tried again (REL-04).
+	spaceRetry = 250 * time.Millisecond
+)
+
+// loop owns raft and the log.
+func (n *Node) loop() {
+	defer n.loops.Done()
+	defer close(n.applies)
+	ticker := time.NewTicker(tickEvery)
+	defer ticker.Stop()
+	for {
+		if err := n.drain(); err != nil {
+			if !errors.Is(err, kv.ErrClosed) {
+				n.Fail(err)
+			}
+			return
+		}
+		select {
+		case <-n.stop:
+			return
+		case <-n.done:
+			return
+		case <-ticker.C:
+			n.raft.Tick()
+			n.housekeeping()
+		case p := <-n.queue:
+			n.collect(p)
+		case b := <-n.reads:
+			n.ask(b)
+		}
+	}
+}
+
+// collect proposes p and what else waits, in as few entries as possible. It
+// never waits for more.
+func (n *Node) collect(p *proposal) {
+	var (
+		entry []byte
+		ids   []uint64
+	)
+	flush := func() {
+		if len(ids) > 0 {
+			n.enter(entry, ids)
+			entry, ids = nil, nil
+		}
+	}
+	for round := 1; ; round++ {
+		if len(entry)+len(p.data) > maxEntry {
+			flush()
+		}
+		if entry == nil {
+			entry = fsm.AppendHeader(make([]byte, 0, len(p.data)+1))
+		}
+		if len(p.data) > largeCommand {
+			n.logger.Info("large transaction", zap.Int("bytes", len(p.data)))
+		}
+		entry, ids = append(entry, p.data...), append(ids, p.id)
+		if round == maxRound {
+			break
+		}
+		select {
+		case p = <-n.queue:
+			continue
+		default:
+		}
+		break
+	}
+	flush()
+}
+
+// enter proposes one entry.
+func (n *Node) enter(entry []byte, ids []uint64) {
+	n.meters.proposals.Add(float64(len(ids)))
+	err := n.raft.Propose(entry)
+	if err == nil {
+		return
+	}
+	if errors.Is(err, raft.ErrProposalDropped) {
+		err = kv.ErrNoLeader
+		if n.leader.Load() != 0 {
+			err = kv.ErrOverloaded // too much is uncommitted
+		}
+	}
+	for _, id := range ids {
+		n.waiters.fail(id, fmt.Errorf("propose: %w", err))
+	}
+}
+
+// drain handles every Ready there is: save, then hand on, then advance.
+func (n *Node) drain() error {
+	for n.raft.HasReady() {
+		rd := n.raft.Ready()
+		n.publish(rd)
+		// gofail: var raftnodeBeforeSave struct{}
+		if err := n.save(rd); err != nil {
+			return err
+		}
+		// gofail: var raftnodeAfterSave struct{}
+		n.answerReads(rd.ReadStates)
+		if err := n.handOn(rd.CommittedEntries); err != nil {
+			return err
+		}
+		// gofail: var raftnodeBeforeAdvance struct{}
+		n.raft.Advance(rd)
+	}
+	return nil
+}
+
+// publish shows the soft state.
+func (n *Node) publish(rd raft.Ready) {
+	if rd.SoftState != nil {
+		n.leader.Store(rd.Lead)
+		if rd.Lead != n.id {
+			n.ready.Store(false)
+		}
+	}
+	if rd.HardState != nil {
+		n.term.Store(rd.HardState.GetTerm())
+		n.commit.Store(rd.HardState.GetCommit())
+	}
+}
+
+// save makes a Ready durable. A full disk is waited for, reads going on.
+func (n *Node) save(rd raft.Ready) error {
+	for {
+		err := n.log.Save(rd.HardState, rd.Entries)
+		var space *raftlog.SpaceError
+		if !errors.As(err, &space) {
+			if n.readOnly.CompareAndSwap(true, false) {
+				n.logger.Info("there is room on the disk again")
+			}
+			return err
+		}
+		if n.readOnly.CompareAndSwap(false, true) {
+			n.logger.Error("disk full: no writes until there is room", zap.Error(err))
+		}
+		pause := time.NewTimer(spaceRetry)
+		select {
+		case <-pause.C:
+		case <-n.stop:
+			pause.Stop()
+			return kv.ErrClosed
+		}
+	}
+}
+
+// handOn gives committed entries to the applier. Raft must hear of a change of
+// its configuration before it goes on (ARC-K09).
+func (n *Node) handOn(entries []*raftpb.Entry) error {
+	for len(entries) > 0 {
+		i := 0
+		for i < len(entries) && entries[i].GetType() == raftpb.EntryType_EntryNormal {
+			i++
+		}
+		b := batch{entries: entries[:i]}
+		if i < len(entries) {
+			conf, err := n.changeConf(entries[i])
+			if err != nil {
+				return err
+			}
+			b.conf, b.confEntry = conf, entries[i]
+			i++
+		}
+		entries = entries[i:]
+		select {
+		case n.applies <- b:
+		case <-n.stop:
+			return kv.ErrClosed
+		case <-n.done:
+			return kv.ErrClosed
+		}
+	}
+	return nil
+}
+
+func (n *Node) changeConf(e *raftpb.Entry) (*raftpb.ConfState, error) {
+	var cc raftpb.ConfChangeI
+	switch e.GetType() {
+	case raftpb.EntryType_EntryConfChange:
+		c := new(raftpb.ConfChange)
+		if err := proto.Unmarshal(e.GetData(), c); err != nil {
+			return nil, fmt.Errorf("decode configuration change: %w", err)
+		}
+		cc = c
+	case raftpb.EntryType_EntryConfChangeV2:
+		c := new(raftpb.ConfChangeV2)
+		if err := proto.Unmarshal(e.GetData(), c); err != nil {
+			return nil, fmt.Errorf("decode configuration change: %w", err)
+		}
+		cc = c
+	case raftpb.EntryType_EntryNormal:
+	}
+	return n.raft.ApplyConfChange(cc), nil
+}
+
+// ask starts a quorum round for b and everyone else who waits for one.
+func (n *Node) ask(b *barrier) {
+	group := []*barrier{b}
+	for more := true; more; {
+		select {
+		case b := <-n.reads:
+			group = append(group, b)
+		default:
+			more = false
+		}
+	}
+	if n.leader.Load() == 0 {
+		for _, b := range group {
+			b.done <- fmt.Errorf("read: %w", kv.ErrNoLeader)
+		}
+		return
+	}
+	n.askedID++
+	n.asked[n.askedID] = group
+	n.raft.ReadIndex(binary.BigEndian.AppendUint64(nil, n.askedID))
+}
+
+func (n *Node) answerReads(states []raft.ReadState) {
+	for _, s := range states {
+		id := binary.BigEndian.Uint64(s.RequestCtx)
+		for _, b := range n.asked[id] {
+			b.index = s.Index
+			b.done <- nil
+		}
+		delete(n.asked, id)
+	}
+}

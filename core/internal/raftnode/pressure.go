@@ -1,0 +1,87 @@
+package raftnode
+
+import (
+	"context"
+	"fmt"
+	"math"
+	"sync/atomic"
+	"time"
+
+	"go.uber.org/zap"
+
+	"github.com/easynet-cn/batata/core/kv"
+)
+
+// What may be applied and not yet in state.db (ARC-S15). Past half of any of
+// them proposals are delayed, past the whole they are refused.
+const (
+	maxLagBytes = 256 << 20
+	maxLagOps   = 500_000
+	maxLogBytes = 2 << 30
+	// maxDelay is the delay just before refusal.
+	maxDelay = 50 * time.Millisecond
+)
+
+const (
+	// keepEntries stay in the log behind what is persisted.
+	keepEntries = 1_000
+	// cutEvery is how many entries make a cut of the log worth its sync.
+	cutEvery = 20_000
+)
+
+// pressure is how far persistence lags, as a share of what it may.
+type pressure struct {
+	share atomic.Uint64 // bits of a float64
+	// applied fires whenever entries have been applied.
+	applied signal
+}
+
+// wait delays a proposal in proportion, or refuses it.
+func (p *pressure) wait(ctx context.Context) error {
+	share := math.Float64frombits(p.share.Load())
+	switch {
+	case share < 0.5:
+		return nil
+	case share >= 1:
+		return fmt.Errorf("persistence is too far behind: %w", kv.ErrOverloaded)
+	}
+	t := time.NewTimer(time.Duration(float64(maxDelay) * (share - 0.5) * 2))
+	defer t.Stop()
+	select {
+	case <-t.C:
+		return nil
+	case <-ctx.Done():
+		return fmt.Errorf("persistence is behind: %w: %w", kv.ErrOverloaded, ctx.Err())
+	}
+}
+
+// housekeeping runs with every tick: it measures the lag and cuts the log.
+func (n *Node) housekeeping() {
+	bytes, ops := n.store.Lag()
+	size := n.log.Size()
+	share := max(float64(bytes)/maxLagBytes, float64(ops)/maxLagOps, float64(size)/maxLogBytes)
+	n.pressure.share.Store(math.Float64bits(share))
+	applied, _ := n.store.Applied()
+	n.meters.observe(applied, bytes, ops, size)
+	if err := n.cut(); err != nil {
+		n.Fail(fmt.Errorf("cut log: %w", err))
+	}
+}
+
+// cut drops the entries that state.db holds, and some are kept behind.
+func (n *Node) cut() error {
+	persisted := n.store.Persisted()
+	first, err := n.log.FirstIndex()
+	if err != nil {
+		return err
+	}
+	if persisted < first+keepEntries+cutEvery {
+		return nil
+	}
+	to := persisted - keepEntries
+	if err := n.log.Compact(to); err != nil {
+		return err
+	}
+	n.logger.Debug("log compacted", zap.Uint64("index", to))
+	return nil
+}
