@@ -32,14 +32,14 @@ func (d noDisk) Scan(top *Memtable, prefix string, fn func(string, *kv.Record) b
 }
 
 // testMachine has a hot and a cold table.
-func testMachine(t testing.TB) *Machine {
-	t.Helper()
+func testMachine(tb testing.TB) *Machine {
+	tb.Helper()
 	m := NewMachine(noDisk{})
 	out, err := m.Apply(&Command{Declare: &Declare{Owner: "test", Tables: []kv.TableSpec{
 		{Name: "hot", Residency: kv.Hot}, {Name: "cold", Residency: kv.Cold},
 	}}})
 	if err != nil || out.Err != nil {
-		t.Fatalf("Apply(declare) = %v, %v", out.Err, err)
+		tb.Fatalf("Apply(declare) = %v, %v", out.Err, err)
 	}
 	return m
 }
@@ -59,21 +59,21 @@ func add(key string, delta, most int64) kv.Op {
 
 func then(ops ...kv.Op) *Txn { return &Txn{Then: ops} }
 
-func apply(t testing.TB, m *Machine, txn *Txn) Outcome {
-	t.Helper()
+func apply(tb testing.TB, m *Machine, txn *Txn) Outcome {
+	tb.Helper()
 	m.Forget()
 	out, err := m.Apply(&Command{ID: 1, Txn: txn})
 	if err != nil {
-		t.Fatalf("Apply() = %v", err)
+		tb.Fatalf("Apply() = %v", err)
 	}
 	return out
 }
 
 // must applies ops that have to succeed.
-func must(t testing.TB, m *Machine, ops ...kv.Op) {
-	t.Helper()
-	if out := apply(t, m, then(ops...)); out.Err != nil || !out.Result.Committed {
-		t.Fatalf("Apply(%+v) = %+v", ops, out)
+func must(tb testing.TB, m *Machine, ops ...kv.Op) {
+	tb.Helper()
+	if out := apply(tb, m, then(ops...)); out.Err != nil || !out.Result.Committed {
+		tb.Fatalf("Apply(%+v) = %+v", ops, out)
 	}
 }
 
@@ -104,10 +104,10 @@ func dump(m *Machine) []string {
 	return rows
 }
 
-func wantRows(t testing.TB, m *Machine, want ...string) {
-	t.Helper()
+func wantRows(tb testing.TB, m *Machine, want ...string) {
+	tb.Helper()
 	if got := dump(m); !slices.Equal(got, want) {
-		t.Errorf("rows:\n%s\nwant:\n%s", strings.Join(got, "\n"), strings.Join(want, "\n"))
+		tb.Errorf("rows:\n%s\nwant:\n%s", strings.Join(got, "\n"), strings.Join(want, "\n"))
 	}
 }
 
@@ -134,11 +134,13 @@ func TestOps(t *testing.T) {
 		"put absent empty":          {[][]kv.Op{{skip(put("a", ""))}}, []string{`a=""@1/1.1(0)`}, 1},
 		"put other lease not skipped": {
 			[][]kv.Op{{put("a", "1"), lease(kv.Grant, time.Second)}, {skip(leased(put("a", "1")))}},
-			[]string{`lease 9="1s"@1/1.1(0)`, `a="1"@1/2.2(9)`}, 2,
+			[]string{`lease 9="1s"@1/1.1(0)`, `a="1"@1/2.2(9)`},
+			2,
 		},
 		"put drops the lease": {
 			[][]kv.Op{{lease(kv.Grant, time.Second), leased(put("a", "1"))}, {put("a", "1")}, {lease(kv.Revoke, 0)}},
-			[]string{`a="1"@1/2.2(0)`}, 3,
+			[]string{`a="1"@1/2.2(0)`},
+			3,
 		},
 		"touch absent":         {[][]kv.Op{{touch("a")}}, []string{`a=""@1/1.1(0)`}, 1},
 		"touch keeps value":    {[][]kv.Op{{put("a", "1")}, {touch("a")}}, []string{`a="1"@1/2.2(0)`}, 2},
@@ -191,10 +193,15 @@ func TestRefusedTxnIsUndone(t *testing.T) {
 		{Kind: kv.Put, Key: hot("l"), Lease: 9},
 	}
 	work := []kv.Op{
-		put("a", "x"), put("a", "y"), put("new", "1"), {Kind: kv.Touch, Key: hot("b")},
-		{Kind: kv.DeletePrefix, Key: hot("b")}, put("b", "again"), add("n", 1, 9),
-		putCold("c", "x"), {Kind: kv.Delete, Key: cold("c")}, putCold("d", "1"),
-		{Kind: kv.Revoke, Lease: 9}, {Kind: kv.Grant, Lease: 10, TTL: time.Second},
+		put("a", "x"), put("a", "y"), put("new", "1"),
+		{Kind: kv.Touch, Key: hot("b")},
+		{Kind: kv.DeletePrefix, Key: hot("b")},
+		put("b", "again"), add("n", 1, 9),
+		putCold("c", "x"),
+		{Kind: kv.Delete, Key: cold("c")},
+		putCold("d", "1"),
+		{Kind: kv.Revoke, Lease: 9},
+		{Kind: kv.Grant, Lease: 10, TTL: time.Second},
 	}
 	tests := map[string]struct {
 		last   kv.Op

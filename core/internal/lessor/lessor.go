@@ -35,9 +35,8 @@ const (
 	MaxTTL = 30 * 24 * time.Hour
 )
 
-// Lessor implements kv.Leases, and store.Observer to learn of leases.
+// Lessor learns of leases as a store.Observer. For gives the kv.Leases of it.
 type Lessor struct {
-	node   Node
 	leads  func() bool
 	logger *zap.Logger
 
@@ -51,17 +50,23 @@ type lease struct {
 }
 
 var (
-	_ kv.Leases      = (*Lessor)(nil)
+	_ kv.Leases      = leases{}
 	_ store.Observer = (*Lessor)(nil)
 )
 
 // New returns a lessor; leads says whether this member leads.
-func New(n Node, leads func() bool, logger *zap.Logger) *Lessor {
-	return &Lessor{node: n, leads: leads, logger: logger, leases: map[kv.LeaseID]*lease{}}
+func New(leads func() bool, logger *zap.Logger) *Lessor {
+	return &Lessor{leads: leads, logger: logger, leases: map[kv.LeaseID]*lease{}}
 }
 
-// SetNode gives the lessor the node it proposes through, before Run.
-func (l *Lessor) SetNode(n Node) { l.node = n }
+// leases joins a lessor with the node that it proposes through.
+type leases struct {
+	*Lessor
+	node Node
+}
+
+// For returns the leases, granted and revoked through n.
+func (l *Lessor) For(n Node) kv.Leases { return leases{l, n} }
 
 // Rebuild implements store.Observer.
 func (l *Lessor) Rebuild(s *store.Store) error {
@@ -101,7 +106,7 @@ func leaseID(r *kv.Record) kv.LeaseID {
 }
 
 // Run revokes leases that have ended while this member leads, until ctx ends.
-func (l *Lessor) Run(ctx context.Context) {
+func (l *Lessor) Run(ctx context.Context, n Node) {
 	tick := time.NewTicker(scanEvery)
 	defer tick.Stop()
 	led, last := false, time.Now()
@@ -118,7 +123,7 @@ func (l *Lessor) Run(ctx context.Context) {
 		}
 		led, last = leads, now
 		if leads {
-			l.expire(ctx, now)
+			l.expire(ctx, n, now)
 		}
 	}
 }
@@ -131,10 +136,10 @@ func (l *Lessor) extendAll(now time.Time) {
 	}
 }
 
-func (l *Lessor) expire(ctx context.Context, now time.Time) {
+func (l *Lessor) expire(ctx context.Context, n Node, now time.Time) {
 	for _, id := range l.ended(now) {
 		t := fsm.Txn{Then: []kv.Op{{Kind: kv.Revoke, Lease: id}}}
-		if _, err := l.node.Propose(ctx, &t); err != nil && ctx.Err() == nil {
+		if _, err := n.Propose(ctx, &t); err != nil && ctx.Err() == nil {
 			l.logger.Warn("lease not revoked, tried again soon", zap.Error(err))
 			return
 		}
@@ -154,7 +159,7 @@ func (l *Lessor) ended(now time.Time) []kv.LeaseID {
 }
 
 // Grant implements kv.Leases.
-func (l *Lessor) Grant(ctx context.Context, ttl time.Duration) (kv.LeaseID, error) {
+func (l leases) Grant(ctx context.Context, ttl time.Duration) (kv.LeaseID, error) {
 	if ttl <= 0 || ttl > MaxTTL {
 		return 0, fmt.Errorf("grant lease: want a life up to %v, got %v", MaxTTL, ttl)
 	}
@@ -170,7 +175,7 @@ func (l *Lessor) Grant(ctx context.Context, ttl time.Duration) (kv.LeaseID, erro
 }
 
 // KeepAlive implements kv.Leases.
-func (l *Lessor) KeepAlive(_ context.Context, ids []kv.LeaseID) ([]time.Duration, error) {
+func (l leases) KeepAlive(_ context.Context, ids []kv.LeaseID) ([]time.Duration, error) {
 	if !l.leads() {
 		return nil, fmt.Errorf("keep lease alive: %w", kv.ErrNoLeader)
 	}
@@ -179,7 +184,7 @@ func (l *Lessor) KeepAlive(_ context.Context, ids []kv.LeaseID) ([]time.Duration
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	for i, id := range ids {
-		if x := l.leases[id]; x != nil {
+		if x := l.Lessor.leases[id]; x != nil {
 			x.end, out[i] = now.Add(x.ttl), x.ttl
 		}
 	}
@@ -187,7 +192,7 @@ func (l *Lessor) KeepAlive(_ context.Context, ids []kv.LeaseID) ([]time.Duration
 }
 
 // Revoke implements kv.Leases.
-func (l *Lessor) Revoke(ctx context.Context, ids []kv.LeaseID) error {
+func (l leases) Revoke(ctx context.Context, ids []kv.LeaseID) error {
 	t := fsm.Txn{}
 	for _, id := range ids {
 		t.Then = append(t.Then, kv.Op{Kind: kv.Revoke, Lease: id})

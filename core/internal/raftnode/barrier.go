@@ -69,3 +69,23 @@ func (n *Node) round(ctx context.Context) error {
 	}
 	return n.waitApplied(ctx, b.index)
 }
+
+// WaitReady returns when this node leads and holds everything that was ever
+// acknowledged, or has failed, or ctx ends.
+func (n *Node) WaitReady(ctx context.Context) error {
+	for {
+		changed := n.pressure.applied.wait()
+		if n.ready.Load() {
+			return nil
+		}
+		select {
+		case <-changed:
+		case <-ctx.Done():
+			return fmt.Errorf("wait for a leader: %w", ctx.Err())
+		case <-n.done:
+			return n.Err()
+		case <-n.stop:
+			return kv.ErrClosed
+		}
+	}
+}
