@@ -255,8 +255,12 @@ func (s *site) armed(failpoint string, big int, limit time.Duration) (acked int6
 		c.big = big
 	}
 	if err := s.node.Start(s.t.Context(), "GOFAIL_FAILPOINTS="+failpoint); err != nil {
-		s.node.Kill()
-		return 0, true
+		select {
+		case <-s.node.Done():
+			return 0, true // it died in the start
+		default:
+			s.t.Fatalf("seed %d: start with failpoint %s: %v", s.seed, failpoint, err)
+		}
 	}
 	return s.load(func(_ int64, since time.Duration) bool { return since >= limit })
 }
