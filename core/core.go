@@ -6,20 +6,29 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"slices"
 	"sync"
+	"time"
 
 	"go.uber.org/zap"
 
 	"github.com/easynet-cn/batata/core/auth"
 	"github.com/easynet-cn/batata/core/cluster"
+	"github.com/easynet-cn/batata/core/configstore"
 	"github.com/easynet-cn/batata/core/internal/authz"
+	"github.com/easynet-cn/batata/core/internal/compile"
+	"github.com/easynet-cn/batata/core/internal/configraft"
+	"github.com/easynet-cn/batata/core/internal/fsm"
 	"github.com/easynet-cn/batata/core/internal/lessor"
 	"github.com/easynet-cn/batata/core/internal/member"
+	"github.com/easynet-cn/batata/core/internal/namespaces"
 	"github.com/easynet-cn/batata/core/internal/raftlog"
 	"github.com/easynet-cn/batata/core/internal/raftnode"
 	"github.com/easynet-cn/batata/core/internal/scope"
 	"github.com/easynet-cn/batata/core/internal/store"
 	"github.com/easynet-cn/batata/core/kv"
+	"github.com/easynet-cn/batata/core/namespace"
+	"github.com/easynet-cn/batata/core/txn"
 )
 
 // The owners of tables that are not a plugin's.
@@ -38,8 +47,11 @@ type Node struct {
 	core     *scope.Scope
 	embedder *scope.Scope
 	leases   *lessor.Lessor
+	configs  *configraft.Store
 	auth     *authz.Engine
+	spaces   namespaces.Namespaces
 	cluster  clusterView
+	config   Config
 
 	stop    context.CancelFunc
 	workers sync.WaitGroup
@@ -58,7 +70,7 @@ func Start(ctx context.Context, c Config) (*Node, error) {
 	if c.Durability != Fsync && c.Durability != OS {
 		return nil, fmt.Errorf("start node: durability: want fsync or os, got %q", c.Durability)
 	}
-	n := &Node{}
+	n := &Node{config: c}
 	if err := n.open(&c); err != nil {
 		return nil, errors.Join(fmt.Errorf("start node: %w", err), n.Close())
 	}
@@ -99,7 +111,8 @@ func (n *Node) open(c *Config) (err error) {
 // assemble starts raft and what stands on it.
 func (n *Node) assemble(ctx context.Context, c *Config) (err error) {
 	n.leases = lessor.New(func() bool { return n.raft.Status().Ready }, c.Logger.Named("lease"))
-	if err := n.store.Observe(n.leases); err != nil {
+	n.configs = configraft.New(n.store, c.Configs.CacheBytes, c.Logger.Named("configs"))
+	if err := errors.Join(n.store.Observe(n.leases), n.store.Observe(n.configs)); err != nil {
 		return err
 	}
 	if err := raftnode.FreshStart(ctx, n.identity.ID, n.log, n.store); err != nil {
@@ -123,13 +136,16 @@ func (n *Node) assemble(ctx context.Context, c *Config) (err error) {
 	if n.auth, err = newAuth(c, n.core); err != nil {
 		return err
 	}
+	n.spaces = namespaces.Namespaces{Store: n.core, Now: time.Now}
 	n.cluster = clusterView{node: n}
 	n.run()
 	return nil
 }
 
 // coreTables are all tables of core itself.
-func coreTables() []kv.TableSpec { return authz.Tables() }
+func coreTables() []kv.TableSpec {
+	return slices.Concat(authz.Tables(), configraft.Tables(), namespaces.Tables())
+}
 
 // newAuth builds the engine behind Auth and Directory.
 func newAuth(c *Config, users kv.Store) (*authz.Engine, error) {
@@ -155,6 +171,26 @@ func (n *Node) run() {
 	ctx, stop := context.WithCancel(context.Background())
 	n.stop = stop
 	n.workers.Go(func() { n.leases.Run(ctx, n.raft) })
+	n.workers.Go(func() {
+		n.configs.Retain(ctx, configraft.Retention{
+			Age: n.config.Configs.RetentionAge, Keep: n.config.Configs.RetentionKeep, Now: time.Now,
+			Leads: func() bool { return n.raft.Status().Ready }, Drop: n.dropVersions,
+		})
+	})
+}
+
+// dropVersions deletes old rows of the history, in transactions of bounded size.
+func (n *Node) dropVersions(ctx context.Context, keys [][]byte) error {
+	for chunk := range slices.Chunk(keys, kv.MaxOps) {
+		ops := make([]kv.Op, len(chunk))
+		for i, k := range chunk {
+			ops[i] = kv.Op{Kind: kv.Delete, Key: k}
+		}
+		if _, err := n.raft.Propose(ctx, &fsm.Txn{Then: ops}); err != nil {
+			return err
+		}
+	}
+	return nil
 }
 
 // Close stops the node and closes its files; what is acknowledged is on disk
@@ -203,6 +239,22 @@ func (n *Node) KV() kv.Store { return n.embedder }
 
 // Leases keeps rows alive.
 func (n *Node) Leases() kv.Leases { return n.leases.For(n.raft) }
+
+// Txn commits batches of the embedder.
+func (n *Node) Txn() txn.Committer { return n.committer(ownerEmbedder, n.embedder) }
+
+func (n *Node) committer(owner string, own *scope.Scope) txn.Committer {
+	return &compile.Committer{Owner: owner, Own: own, Core: n.core, Node: n.raft, Configs: n.configs, Now: time.Now}
+}
+
+// Configs reads the config store.
+func (n *Node) Configs() configstore.Configs { return n.configs }
+
+// ConfigCounts is the number of config items in each namespace.
+func (n *Node) ConfigCounts() map[string]int64 { return n.configs.Counts() }
+
+// Namespaces keeps the labels of tenants.
+func (n *Node) Namespaces() namespace.Namespaces { return n.spaces }
 
 // Auth authenticates and decides.
 func (n *Node) Auth() auth.Auth { return n.auth }

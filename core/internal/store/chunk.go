@@ -120,7 +120,7 @@ func (c *chunkReader) fill() error {
 	if n > chunkSize {
 		return fmt.Errorf("%w: chunk of %d bytes", errSnapshot, n)
 	}
-	if n == 0 {
+	if n == 0 && binary.BigEndian.Uint32(head[4:]) == 0 {
 		return c.verify()
 	}
 	c.rest = c.buf[:n]

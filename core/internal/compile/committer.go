@@ -1,0 +1,181 @@
+package compile
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"math/rand/v2"
+	"time"
+
+	"github.com/easynet-cn/batata/core/auth"
+	"github.com/easynet-cn/batata/core/configstore"
+	"github.com/easynet-cn/batata/core/internal/configraft"
+	"github.com/easynet-cn/batata/core/internal/fsm"
+	"github.com/easynet-cn/batata/core/internal/scope"
+	"github.com/easynet-cn/batata/core/kv"
+	"github.com/easynet-cn/batata/core/txn"
+)
+
+// maxAttempts bounds the recompilations of one batch.
+const maxAttempts = 16
+
+// Committer implements txn.Committer for one owner.
+type Committer struct {
+	Owner   string
+	Own     *scope.Scope // the owner's tables
+	Core    *scope.Scope // core's tables
+	Node    scope.Node
+	Configs *configraft.Store
+	Now     func() time.Time
+}
+
+var _ txn.Committer = (*Committer)(nil)
+
+// Commit implements txn.Committer.
+func (c *Committer) Commit(ctx context.Context, b txn.Batch) (txn.Result, error) {
+	if len(b.Configs) == 0 {
+		res, err := c.Own.Commit(ctx, b.KV)
+		return txn.Result{Result: res}, err
+	}
+	if n := len(b.Configs) + len(b.KV.If) + len(b.KV.Then) + len(b.KV.Else); n > kv.MaxOps {
+		return txn.Result{}, fmt.Errorf("commit of %d operations: %w", n, kv.ErrTooLarge)
+	}
+	own, err := c.Own.Resolve(b.KV)
+	if err != nil {
+		return txn.Result{}, err
+	}
+	confirmed := false
+	for attempt := 1; ; attempt++ {
+		p, err := c.plan(ctx, b.Configs, b.Actor)
+		if err != nil {
+			return txn.Result{}, err
+		}
+		if len(p.blocked) > 0 {
+			if confirmed {
+				return txn.Result{Blocked: p.blocked}, nil
+			}
+			if _, err := c.Node.Barrier(ctx, kv.Linearizable); err != nil {
+				return txn.Result{}, fmt.Errorf("commit: %w", err)
+			}
+			confirmed = true
+			continue
+		}
+		res, again, err := c.try(ctx, p, own)
+		if err != nil || !again {
+			return res, err
+		}
+		if attempt == maxAttempts {
+			return txn.Result{}, fmt.Errorf("commit: %d times overtaken: %w", attempt, kv.ErrConflict)
+		}
+		if err := pause(ctx, attempt); err != nil {
+			return txn.Result{}, err
+		}
+	}
+}
+
+// try proposes a plan with the caller's rows; again says that the state it was
+// made on has moved.
+func (c *Committer) try(ctx context.Context, p *plan, own kv.Txn) (res txn.Result, again bool, err error) {
+	rows, err := c.Core.Resolve(kv.Txn{If: p.guards, Then: p.ops})
+	if err != nil {
+		return res, false, err
+	}
+	if len(rows.If)+len(rows.Then)+len(own.If)+len(own.Then)+len(own.Else) > kv.MaxCompiled {
+		return res, false, fmt.Errorf("commit: compiled: %w", kv.ErrTooLarge)
+	}
+	out, err := c.Node.Propose(ctx, &fsm.Txn{
+		Guards: rows.If, If: own.If, Then: append(rows.Then, own.Then...), Else: own.Else,
+	})
+	if err == nil {
+		err = out.Err
+	}
+	if err != nil {
+		return res, false, fmt.Errorf("commit: %w", err)
+	}
+	if len(out.Guards) > 0 {
+		return res, true, nil
+	}
+	res.Result = out.Result
+	if !out.Result.Committed {
+		return c.refused(res, p, len(own.If)), false, nil
+	}
+	res.Configs = p.outcomes
+	for i := range res.Configs {
+		if o := &res.Configs[i]; o.Version != 0 {
+			o.Version = kv.NewStamp(out.Result.Revision, uint16(o.Version-1))
+		}
+	}
+	return res, false, nil
+}
+
+// refused translates the indices of a refusal back to what the caller wrote. An
+// Add that left its bounds and is not the caller's is a quota.
+func (c *Committer) refused(res txn.Result, p *plan, compares int) txn.Result {
+	var failed []int
+	for _, i := range res.Failed {
+		switch {
+		case i < compares:
+			failed = append(failed, i)
+		case i-compares >= len(p.ops):
+			failed = append(failed, i-len(p.ops))
+		default:
+			q := p.quotas[i-compares]
+			res.Blocked = append(res.Blocked, txn.Blocked{Op: q.op, Cause: q.cause})
+		}
+	}
+	res.Failed = failed
+	return res
+}
+
+// pause waits a little, longer each time, so that writers of one item do not
+// march in step.
+func pause(ctx context.Context, attempt int) error {
+	t := time.NewTimer(time.Duration(rand.Int64N(int64(attempt) * int64(200*time.Microsecond))))
+	defer t.Stop()
+	select {
+	case <-t.C:
+		return nil
+	case <-ctx.Done():
+		return fmt.Errorf("commit: %w", ctx.Err())
+	}
+}
+
+// plan is compiled config operations.
+type plan struct {
+	guards   []kv.Compare
+	ops      []kv.Op
+	quotas   map[int]quota // by index into ops
+	blocked  []txn.Blocked
+	outcomes []configstore.Outcome // Version is the seq + 1 until the revision is known
+}
+
+type quota struct {
+	op    int
+	cause error
+}
+
+// plan compiles ops on the local state.
+func (c *Committer) plan(ctx context.Context, ops []configstore.Op, by auth.Actor) (*plan, error) {
+	pl := &planner{
+		committer: c, ctx: ctx, by: by, now: c.Now().UnixMilli(),
+		plan:  &plan{outcomes: make([]configstore.Outcome, len(ops))},
+		items: make([]*draft, 0, len(ops)),
+	}
+	for i := range ops {
+		err := pl.op(i, &ops[i])
+		if blocks(err) {
+			pl.plan.blocked = append(pl.plan.blocked, txn.Blocked{Op: i, Cause: err})
+		} else if err != nil {
+			return nil, err
+		}
+	}
+	pl.finish()
+	return pl.plan, nil
+}
+
+// blocks says whether an error is a refusal of one operation.
+func blocks(err error) bool {
+	var guard *configstore.GuardError
+	var over *configstore.QuotaError
+	return errors.As(err, &guard) || errors.As(err, &over) || errors.Is(err, kv.ErrForeign)
+}

@@ -1,0 +1,297 @@
+package compile
+
+import (
+	"context"
+	"crypto/md5"
+	"errors"
+	"fmt"
+	"math"
+	"slices"
+
+	"github.com/easynet-cn/batata/core/auth"
+	"github.com/easynet-cn/batata/core/configstore"
+	"github.com/easynet-cn/batata/core/internal/configraft"
+	"github.com/easynet-cn/batata/core/kv"
+	"github.com/easynet-cn/batata/core/registry"
+)
+
+// planner compiles one batch. Operations on the same item see each other through
+// its draft.
+type planner struct {
+	committer *Committer
+	ctx       context.Context //nolint:containedctx // lives for one call
+	by        auth.Actor
+	now       int64
+	plan      *plan
+	items     []*draft
+	seq       uint16 // of the stamps
+}
+
+// draft is an item as the batch leaves it.
+type draft struct {
+	key      configstore.Key
+	was      *configstore.Head // what is stored; nil: nothing
+	head     *configstore.Head // what will be; nil: nothing
+	variants map[string]*configstore.Variant
+	changed  bool
+	stamped  bool // head.Version is of this batch
+	seq      uint16
+	seqs     map[string]uint16 // stamps of variants written by this batch
+	counted  bool              // as a new item, by this batch
+}
+
+var errEmptyOp = errors.New("commit: empty config operation")
+
+func (p *planner) op(i int, o *configstore.Op) error {
+	switch {
+	case o.Publish != nil:
+		return p.publish(i, o.Publish)
+	case o.Remove != nil:
+		return p.remove(i, o.Remove)
+	case o.Meta != nil:
+		return p.meta(i, o.Meta)
+	case o.Limit != nil:
+		p.plan.ops = append(p.plan.ops, kv.Op{
+			Kind: kv.Put, Table: configraft.TableQuota, Key: configraft.LimitKey(o.Limit.Scope),
+			Value: configraft.EncodeLimit(*o.Limit), SkipEqual: true,
+		})
+		p.plan.outcomes[i].Changed = true
+		return nil
+	}
+	return errEmptyOp
+}
+
+// draft returns the draft of an item, begun from what is stored and guarded.
+func (p *planner) draft(k configstore.Key) *draft {
+	for _, d := range p.items {
+		if d.key == k {
+			return d
+		}
+	}
+	d := &draft{key: k, was: p.committer.Configs.Head(k)}
+	var seen kv.Revision
+	if d.was != nil {
+		seen = d.was.Revision
+		d.head = configraft.CloneHead(d.was)
+	}
+	p.items = append(p.items, d)
+	p.plan.guards = append(p.plan.guards, kv.Compare{
+		Table: configraft.TableHead, Key: configraft.ItemKey(nil, k), Target: kv.Modified, Rel: kv.Equal, Num: uint64(seen),
+	})
+	return d
+}
+
+// variant returns a variant of the draft as it stands, nil when absent.
+func (d *draft) variant(name string) *configstore.Variant {
+	if v, ok := d.variants[name]; ok {
+		return v
+	}
+	if d.head == nil {
+		return nil
+	}
+	for _, v := range d.head.Variants {
+		if v.Name == name {
+			return v
+		}
+	}
+	return nil
+}
+
+// guard checks the optimistic condition of an op.
+func (d *draft) guard(g configstore.Guard, variant string) error {
+	if g == (configstore.Guard{}) {
+		return nil
+	}
+	var (
+		digest configstore.Digest
+		there  bool
+		refuse = &configstore.GuardError{Key: d.key}
+	)
+	if d.head != nil {
+		refuse.Revision, digest, there = d.head.Revision, d.head.Digest, d.head.Formal
+	}
+	if variant != "" {
+		v := d.variant(variant)
+		if there = v != nil; there {
+			digest = v.Digest
+		}
+	}
+	refuse.Digest = digest
+	switch {
+	case g.Absent && there,
+		g.Digest != nil && (!there || digest != *g.Digest),
+		g.Revision != 0 && (d.head == nil || d.head.Revision != g.Revision):
+		return refuse
+	}
+	return nil
+}
+
+// owned refuses a write to another plugin's read-only projection.
+func (p *planner) owned(d *draft) error {
+	if d.head != nil && d.head.ReadOnly && d.head.Owner != p.committer.Owner {
+		return fmt.Errorf("config %v is kept by %s: %w", d.key, d.head.Owner, kv.ErrForeign)
+	}
+	return nil
+}
+
+func (p *planner) publish(i int, op *configstore.Publish) error {
+	if len(op.Content) > configstore.MaxContent {
+		return fmt.Errorf("content of %v: %d bytes: %w", op.Key, len(op.Content), kv.ErrTooLarge)
+	}
+	d := p.draft(op.Key)
+	if err := errors.Join(p.owned(d), d.guard(op.If, op.Variant)); err != nil {
+		return firstOf(err)
+	}
+	if err := p.quota(i, d, int64(len(op.Content))); err != nil {
+		return err
+	}
+	d.counted = d.counted || d.was == nil
+	if op.Variant != "" {
+		return p.publishVariant(i, d, op)
+	}
+	return p.publishFormal(i, d, op)
+}
+
+// firstOf unwraps a join to the first error, which is what a caller is told.
+func firstOf(err error) error {
+	var many interface{ Unwrap() []error }
+	if errors.As(err, &many) {
+		return many.Unwrap()[0]
+	}
+	return err
+}
+
+// begin makes sure that the draft has a head.
+func (p *planner) begin(d *draft, source string) {
+	if d.head == nil {
+		d.head = &configstore.Head{Key: d.key, Creator: p.by.Subject, Source: source, Created: p.now}
+	}
+}
+
+func (p *planner) publishFormal(i int, d *draft, op *configstore.Publish) error {
+	created := d.head == nil || !d.head.Formal
+	next := p.formal(d, op)
+	if !created && op.Kind == "" && sameFormal(d.head, next) {
+		return nil
+	}
+	kind := op.Kind
+	switch {
+	case kind != "":
+	case created:
+		kind = configstore.KindCreate
+	default:
+		kind = configstore.KindUpdate
+	}
+	e := p.entry(d.key, kind, "", op.Meta)
+	e.Digest, e.Size, e.Type, e.App, e.Cipher = next.Digest, next.Size, next.Type, next.App, next.Cipher
+	if d.head != nil && !d.stamped {
+		e.Previous = d.head.Version
+	}
+	d.head, d.changed, d.stamped = next, true, true
+	d.seq = p.version(&e, next.Desc, next.Tags, op.Content)
+	p.plan.outcomes[i] = configstore.Outcome{Changed: true, Created: created, Version: kv.Stamp(d.seq) + 1}
+	return nil
+}
+
+// formal returns the head after a formal publish.
+func (p *planner) formal(d *draft, op *configstore.Publish) *configstore.Head {
+	next := &configstore.Head{Key: d.key, Creator: p.by.Subject, Source: p.by.Addr, Created: p.now}
+	if d.head != nil {
+		next = configraft.CloneHead(d.head)
+	}
+	next.Digest, next.Size, next.Formal = md5.Sum(op.Content), int32(len(op.Content)), true
+	next.Type, next.Cipher, next.ReadOnly, next.Modified = op.Type, op.Cipher, op.ReadOnly, p.now
+	if op.App != nil {
+		next.App = *op.App
+	}
+	if op.Desc != nil {
+		next.Desc = *op.Desc
+	}
+	if op.SetTags {
+		next.Tags = op.Tags
+	}
+	if op.Owned {
+		next.Owner = p.committer.Owner
+	}
+	if op.Ext != nil {
+		next.Ext = withExt(next.Ext, p.committer.Owner, op.Ext)
+	}
+	return next
+}
+
+func sameFormal(a, b *configstore.Head) bool {
+	return a.Digest == b.Digest && a.Type == b.Type && a.App == b.App && a.Desc == b.Desc && a.Cipher == b.Cipher &&
+		a.ReadOnly == b.ReadOnly && a.Owner == b.Owner && slices.Equal(a.Tags, b.Tags) &&
+		slices.EqualFunc(a.Ext, b.Ext, func(x, y registry.Ext) bool { return x.Owner == y.Owner && string(x.Data) == string(y.Data) })
+}
+
+// withExt replaces the part of one owner; those of others are kept.
+func withExt(ext []registry.Ext, owner string, data []byte) []registry.Ext {
+	out := slices.DeleteFunc(slices.Clone(ext), func(e registry.Ext) bool { return e.Owner == owner })
+	out = append(out, registry.Ext{Owner: owner, Data: data})
+	slices.SortFunc(out, func(a, b registry.Ext) int {
+		if a.Owner < b.Owner {
+			return -1
+		}
+		return 1
+	})
+	return out
+}
+
+func (p *planner) entry(k configstore.Key, kind, variant string, meta configstore.Pairs) configstore.Entry {
+	return configstore.Entry{Key: k, Kind: kind, Variant: variant, Actor: p.by.Subject, Source: p.by.Addr, At: p.now, Meta: meta}
+}
+
+// version adds the row of a version and returns the seq of its stamp.
+func (p *planner) version(e *configstore.Entry, desc string, tags []string, content []byte) uint16 {
+	seq := p.seq
+	p.seq++
+	key, at := configraft.VersionKey(e.Key, 0)
+	p.plan.ops = append(p.plan.ops, kv.Op{
+		Kind: kv.Put, Table: configraft.TableVersion, Key: key, StampKey: at, Seq: seq,
+		Value: configraft.EncodeVersion(e, desc, tags, content),
+	})
+	return seq
+}
+
+// quota checks the size, and counts a new item.
+func (p *planner) quota(i int, d *draft, size int64) error {
+	for _, s := range [...]configstore.Scope{
+		{Namespace: d.key.Namespace}, {Namespace: d.key.Namespace, Group: d.key.Group},
+	} {
+		u, err := p.committer.Configs.Usage(p.ctx, s)
+		if err != nil {
+			return err
+		}
+		if u.MaxSize > 0 && size > u.MaxSize {
+			return &configstore.QuotaError{Scope: s, What: "size", Used: size, Limit: u.MaxSize}
+		}
+		if d.was != nil || d.counted {
+			continue
+		}
+		limit := int64(math.MaxInt64)
+		if u.Quota > 0 {
+			limit = u.Quota
+		}
+		if p.plan.quotas == nil {
+			p.plan.quotas = map[int]quota{}
+		}
+		p.plan.quotas[len(p.plan.ops)] = quota{op: i, cause: &configstore.QuotaError{Scope: s, What: "items", Used: u.Items, Limit: limit}}
+		p.plan.ops = append(p.plan.ops, kv.Op{
+			Kind: kv.Add, Table: configraft.TableQuota, Key: configraft.UsedKey(s), Delta: 1, Max: limit,
+		})
+	}
+	return nil
+}
+
+// uncount gives back what an item that goes had counted.
+func (p *planner) uncount(d *draft) {
+	for _, s := range [...]configstore.Scope{
+		{Namespace: d.key.Namespace}, {Namespace: d.key.Namespace, Group: d.key.Group},
+	} {
+		p.plan.ops = append(p.plan.ops, kv.Op{
+			Kind: kv.Add, Table: configraft.TableQuota, Key: configraft.UsedKey(s), Delta: -1,
+			Min: math.MinInt64, Max: math.MaxInt64,
+		})
+	}
+}

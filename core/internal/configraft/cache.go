@@ -1,0 +1,113 @@
+package configraft
+
+import (
+	"sync"
+	"sync/atomic"
+
+	"github.com/easynet-cn/batata/core/configstore"
+	"github.com/easynet-cn/batata/core/kv"
+)
+
+// itemOverhead is what an item costs beside its content.
+const itemOverhead = 256
+
+// cache holds items by the stamp of their version, at most limit bytes of them.
+// A hand goes round: what was read since it last passed stays, the rest goes.
+type cache struct {
+	limit int64
+
+	mu    sync.RWMutex // guards the rest
+	items map[kv.Stamp]*slot
+	ring  []*slot
+	hand  int
+	bytes int64
+}
+
+type slot struct {
+	stamp kv.Stamp
+	item  *configstore.Item
+	used  atomic.Bool // read since the hand passed
+	gone  bool
+}
+
+func newCache(limit int64) *cache {
+	return &cache{limit: limit, items: map[kv.Stamp]*slot{}}
+}
+
+// get returns a cached item, or nil.
+func (c *cache) get(v kv.Stamp) *configstore.Item {
+	c.mu.RLock()
+	defer c.mu.RUnlock()
+	s := c.items[v]
+	if s == nil {
+		return nil
+	}
+	if !s.used.Load() {
+		s.used.Store(true)
+	}
+	return s.item
+}
+
+// put adds an item, in place of one for the same version that belongs to an
+// older head, and returns the one that is kept.
+func (c *cache) put(v kv.Stamp, item *configstore.Item) *configstore.Item {
+	size := int64(len(item.Content)) + itemOverhead
+	if size > c.limit/4 {
+		return item // one giant must not empty the cache
+	}
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if s := c.items[v]; s != nil {
+		if s.item.Head != item.Head {
+			s.item = item
+		}
+		return s.item
+	}
+	s := &slot{stamp: v, item: item}
+	s.used.Store(true)
+	c.items[v] = s
+	c.ring = append(c.ring, s)
+	for c.bytes += size; c.bytes > c.limit; {
+		c.evict()
+	}
+	return item
+}
+
+// drop forgets a version that is no longer current.
+func (c *cache) drop(v kv.Stamp) bool {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	s := c.items[v]
+	if s == nil {
+		return false
+	}
+	c.remove(s)
+	return true
+}
+
+func (c *cache) remove(s *slot) {
+	delete(c.items, s.stamp)
+	c.bytes -= int64(len(s.item.Content)) + itemOverhead
+	s.gone, s.item = true, nil
+}
+
+// evict moves the hand until one item has gone.
+func (c *cache) evict() {
+	for {
+		if c.hand >= len(c.ring) {
+			c.hand = 0
+		}
+		s := c.ring[c.hand]
+		if !s.gone && s.used.Swap(false) {
+			c.hand++
+			continue
+		}
+		last := len(c.ring) - 1
+		c.ring[c.hand] = c.ring[last]
+		c.ring[last], c.ring = nil, c.ring[:last]
+		if !s.gone {
+			c.remove(s)
+			return
+		}
+	}
+}
