@@ -48,22 +48,24 @@ func (s *Store) ColdScan(prefix, from []byte, descending bool, fn func(*kv.Recor
 // came in between, and then it is taken again.
 func (s *Store) viewCold(fn func(r *Root, tx *bbolt.Tx) error) error {
 	for {
-		fresh := true
-		err := s.disk.view(func(tx *bbolt.Tx) error {
+		whole := true
+		err := s.disk.view(func(tx *bbolt.Tx) (err error) {
 			r := s.Root()
-			held, _, err := readApplied(tx.Bucket([]byte(metaBucket)))
-			if err != nil {
+			if whole, err = r.joins(tx); err != nil || !whole {
 				return err
-			}
-			if fresh = r.floor <= held; !fresh {
-				return nil
 			}
 			return fn(r, tx)
 		})
-		if fresh || err != nil {
+		if whole || err != nil {
 			return err
 		}
 	}
+}
+
+// joins reports whether every cold row is in the root or in the transaction.
+func (r *Root) joins(tx *bbolt.Tx) (bool, error) {
+	held, _, err := readApplied(tx.Bucket([]byte(metaBucket)))
+	return r.floor <= held, err
 }
 
 // coldReader is what the machine reads under its memtable. Apply holds mu, so

@@ -46,23 +46,22 @@ func newHub(o *Options) *hub {
 // publish remembers revisions and wakes who waits for them.
 func (h *hub) publish(revs []revision) {
 	events, total := 0, 0
-	for i := range revs {
-		total += len(revs[i].changes)
+	for _, r := range revs {
+		total += len(r.changes)
 	}
 	// One array for the batch; cold rows are left out, their values are not to
 	// be kept in memory.
 	kept := make([]fsm.Change, 0, total)
 	h.mu.Lock()
 	defer h.mu.Unlock()
-	for i := range revs {
-		m := moment{rev: revs[i].rev}
-		for j := range revs[i].changes {
-			c := &revs[i].changes[j]
+	for _, r := range revs {
+		m := moment{rev: r.rev}
+		for _, c := range r.changes {
 			if c.Cold || c.Table < fsm.FirstTable {
 				continue
 			}
-			kept = append(kept, *c)
-			m.bytes += weigh(c)
+			kept = append(kept, c)
+			m.bytes += weigh(&c)
 		}
 		m.events, events = kept[events:len(kept):len(kept)], len(kept)
 		h.rev = m.rev

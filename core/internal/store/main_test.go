@@ -132,7 +132,7 @@ func (m *member) dump(tb testing.TB, table string) (rows []string) {
 
 func (m *member) flush(tb testing.TB) {
 	tb.Helper()
-	ctx, cancel := context.WithTimeout(context.Background(), 10*time.Second)
+	ctx, cancel := context.WithTimeout(tb.Context(), 10*time.Second)
 	defer cancel()
 	if err := m.Flush(ctx); err != nil {
 		tb.Fatalf("Flush() = %v", err)
@@ -148,9 +148,7 @@ func (m *member) crash(tb testing.TB) *member {
 		tb.Fatal(err)
 	}
 	o := m.opts
-	if o.Dir, err = os.MkdirTemp(filepath.Dir(o.Dir), "crashed"); err != nil {
-		tb.Fatal(err)
-	}
+	o.Dir = tb.TempDir()
 	if err := os.WriteFile(filepath.Join(o.Dir, stateFile), b, 0o600); err != nil {
 		tb.Fatal(err)
 	}

@@ -2,9 +2,7 @@ package store
 
 import (
 	"bytes"
-	"fmt"
 	"maps"
-	"os"
 	"slices"
 	"strings"
 	"testing"
@@ -24,26 +22,20 @@ type trial struct {
 	model *kvtest.Model
 	watch kv.Stream // of the hot table, with previous records
 	seen  map[string]string
-	dir   string
 }
 
 // ARC-S03, ARC-S04: whatever is applied, persisted, lost in a crash and replayed,
 // or sent as a snapshot, the rows are those of the naive model.
 func TestStoreAgainstModel(t *testing.T) {
-	dirs := t.TempDir()
 	rapid.Check(t, func(rt *rapid.T) {
-		dir, err := os.MkdirTemp(dirs, "trial")
-		if err != nil {
-			rt.Fatal(err)
-		}
 		var open []*member
 		defer func() {
 			for _, m := range open {
 				_ = m.Close()
 			}
 		}()
-		x := &trial{t: rt, tb: rt2tb{TB: t, t: rt}, model: kvtest.NewModel(kvtest.Tables()), dir: dir}
-		x.use(newMember(x.tb, held(dir+"/0")))
+		x := &trial{t: rt, tb: rt2tb{TB: t, t: rt}, model: kvtest.NewModel(kvtest.Tables())}
+		x.use(newMember(x.tb, held(t.TempDir())))
 		open = append(open, x.m)
 		rt.Repeat(map[string]func(*rapid.T){
 			"apply": func(rt *rapid.T) { x.apply(rt) },
@@ -61,7 +53,7 @@ func TestStoreAgainstModel(t *testing.T) {
 				x.m.publish()
 			},
 			"snapshot": func(*rapid.T) {
-				n := openMember(x.tb, held(fmt.Sprintf("%s/%d", dir, len(open))))
+				n := openMember(x.tb, held(t.TempDir()))
 				open = append(open, n)
 				transfer(x.tb, x.m, n)
 				n.log = x.m.log

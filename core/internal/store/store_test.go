@@ -438,6 +438,27 @@ func TestColdReadersBesideCommits(t *testing.T) {
 	wg.Wait()
 }
 
+// A transaction from before a commit does not go with a root from after it: the
+// rows of the commit would be in neither.
+func TestRootJoinsTransaction(t *testing.T) {
+	m := newMember(t, held(t.TempDir()))
+	m.flush(t)
+	m.must(t, put("cold", "a", "1"))
+	err := m.disk.view(func(tx *bbolt.Tx) error {
+		before := m.Root()
+		m.flush(t)
+		for want, r := range map[bool]*Root{true: before, false: m.Root()} {
+			if got, err := r.joins(tx); got != want || err != nil {
+				t.Errorf("joins() = %v, %v, want %v", got, err, want)
+			}
+		}
+		return nil
+	})
+	if err != nil {
+		t.Error(err)
+	}
+}
+
 func TestOpenMakesDirectory(t *testing.T) {
 	dir := filepath.Join(t.TempDir(), "a", "b")
 	openMember(t, held(dir))
