@@ -74,3 +74,9 @@ type Registrar interface {
 	// LeaderOnly is Go on the leading member; ctx ends when leadership is lost.
 	LeaderOnly(name string, run func(context.Context) error)
 }
+
+// RouteNamer is implemented by the http.ResponseWriter that the host hands to
+// mounted handlers. A handler that has found its route says so, and requests are
+// counted under the pattern; without it they are counted under the prefix of
+// the mount.
+type RouteNamer interface{ NameRoute(pattern string) }

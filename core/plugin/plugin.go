@@ -35,12 +35,16 @@ type Instance interface {
 
 // Readier is optional on an Instance; its absence means ready after Start.
 // The error says in a few words what is missing.
-type Readier interface{ Ready(ctx context.Context) error }
+type Readier interface {
+	Ready(ctx context.Context) error
+}
 
 // Drainer is optional on an Instance: Drain is called when the server is about
 // to stop accepting, so that parked requests can be answered in the protocol's
 // own "nothing changed" way. It returns when they are, or when ctx ends.
-type Drainer interface{ Drain(ctx context.Context) error }
+type Drainer interface {
+	Drain(ctx context.Context) error
+}
 
 // Config is a plugin's configuration: a pointer to a struct whose fields carry
 // `koanf` tags in snake_case. Validate reports every problem at once.
