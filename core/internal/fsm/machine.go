@@ -53,7 +53,7 @@ type Machine struct {
 
 // NewMachine returns an empty state above the given cold rows.
 func NewMachine(disk Cold) *Machine {
-	return &Machine{hot: new(Rows), cold: new(Memtable), disk: disk, tables: new(Tables), leases: attachments{}}
+	return &Machine{hot: newTree[*kv.Record](), cold: newTree[ColdRow](), disk: disk, tables: new(Tables), leases: attachments{}}
 }
 
 // Apply runs one command. An error other than the outcome's own means that cold
@@ -182,9 +182,13 @@ func (m *Machine) ColdRows() *Memtable { return m.cold.Copy() }
 // readable through Cold until they are on disk.
 func (m *Machine) Rotate() *Memtable {
 	old := m.cold
-	m.cold = new(Memtable)
+	m.cold = newTree[ColdRow]()
 	return old
 }
+
+// newTree returns an empty tree of nodes half the usual size: after each batch
+// the nodes on the way to a changed row are copied, and small ones copy faster.
+func newTree[V any]() *btree.Map[string, V] { return btree.NewMap[string, V](16) }
 
 // LoadRow adds a hot row while the state is read from disk. Rows come in key
 // order; abs shares memory with r.
