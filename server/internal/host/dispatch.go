@@ -1,0 +1,152 @@
+package host
+
+import (
+	"net/http"
+	"runtime/debug"
+	"slices"
+	"strings"
+	"sync"
+
+	"github.com/prometheus/client_golang/prometheus"
+	"go.uber.org/zap"
+
+	"github.com/easynet-cn/batata/core/plugin"
+)
+
+// dispatcher routes requests to mounts by whole segments of the raw path, the
+// longest prefix first. The path is passed on untouched, so that what was routed
+// is what the plugin sees (SEC-04). The table never changes.
+type dispatcher struct {
+	mounts []mounted // longest prefix first
+	counts *counts
+	logger *zap.Logger
+}
+
+type mounted struct {
+	prefix  string // without a final slash; empty: everything
+	handler http.Handler
+}
+
+func newDispatcher(counts *counts, logger *zap.Logger) *dispatcher {
+	return &dispatcher{counts: counts, logger: logger}
+}
+
+func (d *dispatcher) add(prefix string, h http.Handler) {
+	d.mounts = append(d.mounts, mounted{clean(prefix), h})
+	slices.SortStableFunc(d.mounts, func(a, b mounted) int { return len(b.prefix) - len(a.prefix) })
+}
+
+// find returns the mount of a path, or nil.
+func (d *dispatcher) find(path string) *mounted {
+	for i := range d.mounts {
+		m := &d.mounts[i]
+		if strings.HasPrefix(path, m.prefix) && (len(path) == len(m.prefix) || path[len(m.prefix)] == '/') {
+			return m
+		}
+	}
+	return nil
+}
+
+// ServeHTTP implements http.Handler.
+func (d *dispatcher) ServeHTTP(w http.ResponseWriter, r *http.Request) {
+	m := d.find(r.URL.Path)
+	if m == nil {
+		d.counts.add(r.Method, "none")
+		http.NotFound(w, r)
+		return
+	}
+	rec := recorders.Get().(*recorder) //nolint:forcetypeassert // the pool holds nothing else
+	rec.ResponseWriter, rec.route = w, m.prefix
+	defer d.finish(rec, r)
+	m.handler.ServeHTTP(rec, r)
+}
+
+// finish counts a request and keeps a panic from ending the server.
+func (d *dispatcher) finish(rec *recorder, r *http.Request) {
+	if p := recover(); p != nil {
+		if p == http.ErrAbortHandler { //nolint:errorlint // compared as net/http does
+			panic(p) //nolint:forbidigo // net/http ends the connection
+		}
+		d.logger.Error("handler panicked", zap.String("route", rec.route), zap.Any("panic", p), zap.ByteString("stack", debug.Stack()))
+		if !rec.wrote {
+			http.Error(rec, "internal error", http.StatusInternalServerError)
+		}
+	}
+	d.counts.add(r.Method, rec.route)
+	*rec = recorder{}
+	recorders.Put(rec)
+}
+
+// recorder is the response writer that mounted handlers get.
+type recorder struct {
+	http.ResponseWriter
+	route string
+	wrote bool
+}
+
+var (
+	_ plugin.RouteNamer = (*recorder)(nil)
+	_ http.Flusher      = (*recorder)(nil)
+)
+
+var recorders = sync.Pool{New: func() any { return new(recorder) }} //nolint:gochecknoglobals // a pool holds no state
+
+// NameRoute implements plugin.RouteNamer.
+func (r *recorder) NameRoute(pattern string) { r.route = pattern }
+
+// WriteHeader implements http.ResponseWriter.
+func (r *recorder) WriteHeader(status int) {
+	r.wrote = true
+	r.ResponseWriter.WriteHeader(status)
+}
+
+// Write implements http.ResponseWriter.
+func (r *recorder) Write(b []byte) (int, error) {
+	r.wrote = true
+	return r.ResponseWriter.Write(b)
+}
+
+// Flush implements http.Flusher.
+func (r *recorder) Flush() {
+	if f, ok := r.ResponseWriter.(http.Flusher); ok {
+		f.Flush()
+	}
+}
+
+// Unwrap serves http.ResponseController.
+func (r *recorder) Unwrap() http.ResponseWriter { return r.ResponseWriter }
+
+// counts is batata_http_requests_total (PRD-14), with the counter of each route
+// kept at hand.
+type counts struct {
+	vec   *prometheus.CounterVec
+	known sync.Map // route{} → prometheus.Counter
+}
+
+type route struct{ method, path string }
+
+// methods are the label values that are kept; others count as one.
+var methods = []string{ //nolint:gochecknoglobals // a constant list
+	http.MethodGet, http.MethodPost, http.MethodPut, http.MethodDelete, http.MethodHead, http.MethodPatch, http.MethodOptions,
+}
+
+func newCounts(r prometheus.Registerer) (*counts, error) {
+	c := &counts{vec: prometheus.NewCounterVec(prometheus.CounterOpts{
+		Name: "batata_http_requests_total", Help: "HTTP requests by method and route.",
+	}, []string{"method", "path"})}
+	return c, r.Register(c.vec)
+}
+
+func (c *counts) add(method, path string) {
+	if !slices.Contains(methods, method) {
+		method = "other"
+	}
+	key := route{method, path}
+	if n, ok := c.known.Load(key); ok {
+		n.(prometheus.Counter).Inc() //nolint:forcetypeassert // see known
+		return
+	}
+	n := c.vec.WithLabelValues(method, path)
+	c.known.Store(key, n)
+	n.Inc()
+}

@@ -1,0 +1,272 @@
+// Package mux shares one TCP port between HTTP/1.1, gRPC and TLS (architecture
+// §5.4a).
+//
+// Each accepted connection is counted, then looked at in a goroutine of its own:
+// the first byte of a TLS record starts a handshake, the preface of HTTP/2 goes
+// to gRPC, everything else to HTTP. Whoever says nothing for a while is closed.
+// Over TLS the negotiated protocol decides, and without one the first bytes
+// inside do. HTTP/2 that is not gRPC is not served.
+//
+// A Mux owns the goroutine of Serve and one per connection that is being looked
+// at; Close ends and joins them. The servers behind HTTP and GRPC own the
+// connections they accept.
+package mux
+
+import (
+	"bytes"
+	"crypto/tls"
+	"errors"
+	"io"
+	"net"
+	"slices"
+	"sync"
+	"syscall"
+	"time"
+
+	"go.uber.org/zap"
+)
+
+// Options of a Mux.
+type Options struct {
+	// TLS, when not nil, is spoken with clients that begin a handshake.
+	TLS *tls.Config
+	// Plaintext lets clients without TLS in although there is TLS.
+	Plaintext bool
+	// OnlyGRPC sends everything to gRPC.
+	OnlyGRPC bool
+	Admit    *Admission // nil: no limit
+	Logger   *zap.Logger
+}
+
+// Mux splits one listener into two.
+type Mux struct {
+	listener net.Listener
+	options  Options
+	http     *queue
+	grpc     *queue
+
+	mu      sync.Mutex // guards looking and closed
+	looking map[net.Conn]struct{}
+	closed  bool
+	group   sync.WaitGroup
+}
+
+const (
+	peekLimit = 5 * time.Second
+	// preface begins every HTTP/2 connection without TLS.
+	preface   = "PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n"
+	tlsRecord = 0x16
+)
+
+// New returns a mux over a bound listener. It accepts nothing before Serve.
+func New(l net.Listener, o Options) *Mux {
+	return &Mux{listener: l, options: o, http: newQueue(l.Addr()), grpc: newQueue(l.Addr()), looking: map[net.Conn]struct{}{}}
+}
+
+// HTTP is the listener of HTTP/1.1 connections.
+func (m *Mux) HTTP() net.Listener { return m.http }
+
+// GRPC is the listener of gRPC connections.
+func (m *Mux) GRPC() net.Listener { return m.grpc }
+
+// Serve accepts until Close and returns nil then.
+func (m *Mux) Serve() error {
+	pause := time.Duration(0)
+	for {
+		c, err := m.listener.Accept()
+		if err != nil {
+			if m.isClosed() {
+				return nil
+			}
+			var temporary interface{ Temporary() bool }
+			if errors.As(err, &temporary) && temporary.Temporary() { // out of files, most likely
+				pause = min(max(2*pause, 5*time.Millisecond), time.Second)
+				m.options.Logger.Warn("accept failed, tried again", zap.Error(err), zap.Duration("elapsed", pause))
+				wait(pause)
+				continue
+			}
+			return err
+		}
+		pause = 0
+		c, ok := m.options.Admit.admit(c)
+		if !ok || !m.track(c) {
+			_ = c.Close()
+			continue
+		}
+		m.group.Go(func() { m.look(c) })
+	}
+}
+
+func wait(d time.Duration) {
+	t := time.NewTimer(d)
+	defer t.Stop()
+	<-t.C
+}
+
+// Close stops accepting, closes the connections that are being looked at, and
+// ends the listeners of both servers. Connections they have are theirs.
+func (m *Mux) Close() error {
+	m.mu.Lock()
+	was := m.closed
+	m.closed = true
+	for c := range m.looking {
+		_ = c.Close()
+	}
+	m.mu.Unlock()
+	if was {
+		return nil
+	}
+	err := m.listener.Close()
+	m.group.Wait()
+	m.http.end()
+	m.grpc.end()
+	return err
+}
+
+func (m *Mux) isClosed() bool {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	return m.closed
+}
+
+func (m *Mux) track(c net.Conn) bool {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	if m.closed {
+		return false
+	}
+	m.looking[c] = struct{}{}
+	return true
+}
+
+func (m *Mux) untrack(c net.Conn) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	delete(m.looking, c)
+}
+
+// look decides about one connection and hands it on.
+func (m *Mux) look(c net.Conn) {
+	to, conn := m.route(c)
+	m.untrack(c)
+	if to == nil || !to.give(conn) {
+		_ = c.Close()
+	}
+}
+
+// route returns where a connection goes and the form in which it goes there.
+func (m *Mux) route(c net.Conn) (*queue, net.Conn) {
+	if m.options.OnlyGRPC && m.options.TLS == nil {
+		return m.grpc, c
+	}
+	if c.SetDeadline(time.Now().Add(peekLimit)) != nil {
+		return nil, nil
+	}
+	p := &peeked{Conn: c}
+	first, err := p.peek(1)
+	if err != nil {
+		return nil, nil
+	}
+	if first[0] == tlsRecord && m.options.TLS != nil {
+		return m.routeTLS(p)
+	}
+	if m.options.TLS != nil && !m.options.Plaintext {
+		return nil, nil
+	}
+	return m.inside(p, p)
+}
+
+// inside decides by the first bytes of a connection; conn is what is handed on
+// for HTTP.
+func (m *Mux) inside(p *peeked, conn net.Conn) (*queue, net.Conn) {
+	isGRPC := m.options.OnlyGRPC
+	for n := 1; !isGRPC; n++ {
+		b, err := p.peek(n)
+		if err != nil {
+			return nil, nil
+		}
+		if b[n-1] != preface[n-1] {
+			break
+		}
+		isGRPC = n == len(preface)
+	}
+	if conn.SetDeadline(time.Time{}) != nil {
+		return nil, nil
+	}
+	if isGRPC {
+		return m.grpc, p
+	}
+	return m.http, conn
+}
+
+func (m *Mux) routeTLS(p *peeked) (*queue, net.Conn) {
+	config := m.options.TLS.Clone()
+	config.GetConfigForClient = func(hello *tls.ClientHelloInfo) (*tls.Config, error) {
+		answer := m.options.TLS.Clone()
+		switch {
+		case slices.Contains(hello.SupportedProtos, "http/1.1") && !m.options.OnlyGRPC:
+			answer.NextProtos = []string{"http/1.1"}
+		case slices.Contains(hello.SupportedProtos, "h2"):
+			answer.NextProtos = []string{"h2"}
+		}
+		return answer, nil
+	}
+	c := tls.Server(p, config)
+	if err := c.Handshake(); err != nil {
+		m.options.Logger.Debug("handshake failed", zap.String("client", p.RemoteAddr().String()), zap.Error(err))
+		return nil, nil
+	}
+	switch c.ConnectionState().NegotiatedProtocol {
+	case "h2":
+		return m.grpc, cleared(c)
+	case "http/1.1":
+		return m.http, cleared(c)
+	}
+	in := &peeked{Conn: c}
+	return m.inside(in, in)
+}
+
+// cleared takes the deadline of the handshake off.
+func cleared(c net.Conn) net.Conn {
+	_ = c.SetDeadline(time.Time{}) // a dead connection shows at the next read
+	return c
+}
+
+// peeked is a connection whose first bytes have been looked at.
+type peeked struct {
+	net.Conn
+	buf bytes.Buffer
+}
+
+// peek returns the first n bytes, reading what is missing.
+func (p *peeked) peek(n int) ([]byte, error) {
+	for p.buf.Len() < n {
+		chunk := make([]byte, len(preface)-p.buf.Len())
+		got, err := p.Conn.Read(chunk)
+		p.buf.Write(chunk[:got])
+		if err != nil && p.buf.Len() < n {
+			return nil, err
+		}
+	}
+	return p.buf.Bytes()[:n], nil
+}
+
+// Read gives the bytes that were looked at first.
+func (p *peeked) Read(b []byte) (int, error) {
+	if p.buf.Len() > 0 {
+		n, err := p.buf.Read(b)
+		if errors.Is(err, io.EOF) {
+			err = nil
+		}
+		return n, err
+	}
+	return p.Conn.Read(b)
+}
+
+// SyscallConn lets servers set socket options.
+func (p *peeked) SyscallConn() (syscall.RawConn, error) {
+	if s, ok := p.Conn.(syscall.Conn); ok {
+		return s.SyscallConn()
+	}
+	return nil, syscall.ENOTSUP
+}
