@@ -1,0 +1,60 @@
+package authmap
+
+import (
+	"github.com/easynet-cn/batata/core/auth"
+)
+
+// Kind of resource as grants name it.
+const KindConfig = "config"
+
+// Access is what a route asks of its caller. The zero value is invalid, so that
+// a route cannot be registered without one.
+type Access struct {
+	plane    auth.Plane
+	open     bool // answers everybody
+	action   auth.Action
+	resource func(param Source) auth.Resource
+}
+
+// Open answers everybody: health, login, the first administrator
+// (NAD-AUTH-41).
+func Open(p auth.Plane) Access { return Access{plane: p, open: true} }
+
+// Config asks for a right on the config that the parameters name (NAD-AUTH-79).
+func Config(p auth.Plane, a auth.Action) Access {
+	return Access{plane: p, action: a, resource: ConfigResource}
+}
+
+// Valid says whether the access says anything.
+func (a Access) Valid() bool { return a.plane != 0 && (a.open || a.resource != nil) }
+
+// Plane is the plane that the route belongs to.
+func (a Access) Plane() auth.Plane { return a.plane }
+
+// IsOpen says whether the route answers everybody.
+func (a Access) IsOpen() bool { return a.open }
+
+// Request is the question about one call.
+func (a Access) Request(param Source) auth.Request {
+	return auth.Request{Resource: a.resource(param), Action: a.action}
+}
+
+// ConfigResource reads the resource from the parameters of any API version;
+// what is blank means all.
+func ConfigResource(param Source) auth.Resource {
+	return auth.Resource{
+		Kind:      KindConfig,
+		Namespace: first(param, "namespaceId", "tenant"),
+		Group:     first(param, "groupName", "group"),
+		Name:      param("dataId"),
+	}
+}
+
+func first(param Source, names ...string) string {
+	for _, n := range names {
+		if v := param(n); v != "" {
+			return v
+		}
+	}
+	return ""
+}
