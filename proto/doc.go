@@ -1,4 +1,4 @@
-// Package proto is the root of the protocol definitions of Batata: the .proto
-// files beside the Go code that is generated from them. It holds no logic and
-// depends on grpc and protobuf alone.
+// Package proto holds the wire messages of the protocols that Batata speaks over
+// gRPC, one package each. What is generated is committed; make proto writes it
+// again.
 package proto
