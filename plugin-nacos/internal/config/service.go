@@ -270,3 +270,13 @@ func (p *Publish) op() *configstore.Publish {
 	}
 	return op
 }
+
+// Formal reads the formal content of a head as it is now, whoever asks;
+// kv.ErrNotFound when it is gone.
+func (s *Service) Formal(ctx context.Context, h *configstore.Head) ([]byte, error) {
+	item, err := s.configs.At(ctx, h.Key, h.Version)
+	if err != nil {
+		return nil, fmt.Errorf("content of %v: %w", h.Key, err)
+	}
+	return item.Content, nil
+}

@@ -1,0 +1,59 @@
+package account
+
+import (
+	"crypto/rand"
+	"errors"
+	"fmt"
+	"net/http"
+
+	"github.com/easynet-cn/batata/core/auth"
+	"github.com/easynet-cn/batata/plugin-nacos/internal/web"
+)
+
+// The name of the first administrator, whatever the caller asks for
+// (NAD-AUTH-02).
+const adminName = "nacos"
+
+// made is the answer of the one call that succeeds.
+type made struct {
+	User     string `json:"username"`
+	Password string `json:"password"`
+}
+
+// firstAdmin creates the first administrator, once (PRD-12). A blank password
+// is replaced by a random one, which the answer shows.
+func (a *API) firstAdmin(answer func(*web.Call, made) error, refuse func(*web.Call, string) error) func(*web.Call) error {
+	return func(c *web.Call) error {
+		password := c.Param("password")
+		if password == "" {
+			password = rand.Text()
+		}
+		token := c.R.Header.Get("X-Batata-Setup-Token")
+		if token == "" {
+			token = c.Param("setupToken")
+		}
+		err := a.Directory.Bootstrap(c.Context(), auth.FirstAdmin{
+			User: adminName, Password: []byte(password), Local: c.Local(), Addr: c.Peer(), Token: token,
+		})
+		if errors.Is(err, auth.ErrBootstrapped) {
+			return refuse(c, err.Error())
+		}
+		if err != nil {
+			return fmt.Errorf("first administrator: %w", err)
+		}
+		c.W.Header().Set("Cache-Control", "no-store")
+		return answer(c, made{adminName, password})
+	}
+}
+
+func answerV1(c *web.Call, m made) error { return c.Value(m) }
+
+func answerV3(c *web.Call, m made) error { return c.Data(m) }
+
+// The second caller is told with HTTP status 200 and code 409 (NAD-AUTH-02).
+
+func refuseV1(c *web.Call, why string) error { return c.Rest(http.StatusConflict, why, nil) }
+
+func refuseV3(c *web.Call, why string) error {
+	return c.Result(http.StatusOK, web.Result{Code: http.StatusConflict, Message: why})
+}

@@ -1,0 +1,19 @@
+// Package stream is the gRPC transport of Nacos: connections and their setup,
+// the dispatch of calls by type, and pushes that are repeated until the client
+// acknowledges them (NAC-TRN, NAC-CON, NAC-PSH, NAC-ERR).
+//
+// Invariants:
+//
+//   - a connection is a transport: its identity comes from a hook of the
+//     transport and never from a message (NAC-TRN-10);
+//   - checks run in one order: started, server check, known type, registered,
+//     parsed, allowed, handler (NAC-ERR);
+//   - whoever pushes never waits: a push is a mark on the connection, and a
+//     second one for the same key while the first is on its way is one more
+//     round, so what is held is bounded by what the client listens to;
+//   - one goroutine writes to a stream.
+//
+// The package owns, for each registered connection, the goroutine that writes
+// pushes, and one that looks for idle connections (Server.Detect). Start reading
+// at Server.
+package stream

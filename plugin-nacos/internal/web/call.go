@@ -1,0 +1,105 @@
+package web
+
+import (
+	"context"
+	"net"
+	"net/http"
+	"strings"
+
+	"github.com/easynet-cn/batata/core/auth"
+)
+
+// Call is one request that the gate let pass. It belongs to its handler.
+type Call struct {
+	W http.ResponseWriter
+	R *http.Request
+
+	// Identity is who calls, nil for nobody.
+	Identity *auth.Identity
+
+	params params
+}
+
+// Context ends when the client is gone.
+func (c *Call) Context() context.Context { return c.R.Context() }
+
+// Param returns a parameter, blank when absent.
+func (c *Call) Param(name string) string {
+	v, _ := c.params.get(name)
+	return v
+}
+
+// Lookup returns a parameter and whether it was sent.
+func (c *Call) Lookup(name string) (string, bool) { return c.params.get(name) }
+
+// Optional returns a parameter, nil when it was not sent.
+func (c *Call) Optional(name string) *string {
+	if v, ok := c.params.get(name); ok {
+		return &v
+	}
+	return nil
+}
+
+// Require returns a *MissingError for the first of the parameters that was not
+// sent; blank ones pass.
+func (c *Call) Require(names ...string) error {
+	for _, n := range names {
+		if _, ok := c.params.get(n); !ok {
+			return &MissingError{Name: n}
+		}
+	}
+	return nil
+}
+
+// ClientIP is the address that grays are chosen by: what a proxy says, else the
+// peer (NAC-HTP-05). It proves nothing.
+func (c *Call) ClientIP() string {
+	first, _, _ := strings.Cut(c.R.Header.Get("X-Forwarded-For"), ",")
+	if ip := strings.TrimSpace(first); ip != "" {
+		return ip
+	}
+	if ip := strings.TrimSpace(c.R.Header.Get("X-Real-Ip")); ip != "" {
+		return ip
+	}
+	return c.Peer()
+}
+
+// Peer is the host part of the address of the connection.
+func (c *Call) Peer() string { return peer(c.R) }
+
+// Local says whether the caller sits on this machine and is no proxy.
+func (c *Call) Local() bool {
+	for _, h := range [...]string{"X-Forwarded-For", "X-Real-Ip", "Forwarded", "Via"} {
+		if c.R.Header.Get(h) != "" {
+			return false
+		}
+	}
+	ip := net.ParseIP(c.Peer())
+	return ip != nil && ip.IsLoopback()
+}
+
+// Actor is who is recorded with a write.
+func (c *Call) Actor() auth.Actor {
+	a := auth.Actor{Protocol: Protocol, Addr: c.ClientIP()}
+	if c.Identity != nil {
+		a.Subject, a.Source, a.Admin = c.Identity.Actor.Subject, c.Identity.Actor.Source, c.Identity.Actor.Admin
+	}
+	return a
+}
+
+// Protocol names this personality in records.
+const Protocol = "nacos"
+
+func peer(r *http.Request) string {
+	host, _, err := net.SplitHostPort(r.RemoteAddr)
+	if err != nil {
+		return r.RemoteAddr
+	}
+	return host
+}
+
+// MissingError reports a required parameter that was not sent.
+type MissingError struct{ Name string }
+
+// Error implements error.
+func (e *MissingError) Error() string { return "Required parameter '" + e.Name + "' is not present." }

@@ -1,0 +1,120 @@
+package nacos
+
+import (
+	"context"
+	"fmt"
+
+	"github.com/easynet-cn/batata/core/kv"
+	"github.com/easynet-cn/batata/core/plugin"
+	"github.com/easynet-cn/batata/plugin-nacos/internal/account"
+	"github.com/easynet-cn/batata/plugin-nacos/internal/authmap"
+	"github.com/easynet-cn/batata/plugin-nacos/internal/config"
+	"github.com/easynet-cn/batata/plugin-nacos/internal/configrpc"
+	"github.com/easynet-cn/batata/plugin-nacos/internal/poll"
+	"github.com/easynet-cn/batata/plugin-nacos/internal/stream"
+	"github.com/easynet-cn/batata/plugin-nacos/internal/v1"
+	"github.com/easynet-cn/batata/plugin-nacos/internal/v3"
+	"github.com/easynet-cn/batata/plugin-nacos/internal/web"
+)
+
+const (
+	name = "nacos"
+
+	mountAPI     = "api"
+	listenerGRPC = "grpc"
+	grpcOffset   = 1000 // from the main port (NAC-TRN-09)
+)
+
+// Plugin returns the personality.
+func Plugin() plugin.Plugin { return personality{} }
+
+type personality struct{}
+
+// Manifest implements plugin.Plugin.
+func (personality) Manifest() plugin.Manifest {
+	return plugin.Manifest{
+		Name:      name,
+		Version:   "1",
+		Listeners: []plugin.Listener{{Name: listenerGRPC, Network: "tcp", MainOffset: grpcOffset}},
+		Mounts:    []plugin.Mount{{Name: mountAPI, Listener: plugin.Main, Prefixes: []string{"/nacos"}}},
+		Resources: []string{authmap.KindConfig},
+		Config:    defaults,
+	}
+}
+
+// New implements plugin.Plugin.
+func (personality) New(_ context.Context, h plugin.Host) (plugin.Instance, error) {
+	cfg, ok := h.Config().(*Config)
+	if !ok {
+		return nil, fmt.Errorf("configuration of %s: %T", name, h.Config())
+	}
+	gate := authmap.NewGate(h.Auth(), authmap.Switches{
+		Client: cfg.Auth.Enabled, Admin: cfg.Auth.AdminEnabled, Console: cfg.Auth.ConsoleEnabled,
+		IdentityKey: cfg.Auth.IdentityKey, IdentityValue: cfg.Auth.IdentityValue,
+	})
+	i := &instance{store: h.KV()}
+	configs := config.New(config.Settings{
+		Configs: h.Configs(), Store: h.KV(), Committer: h.Txn(), Logger: h.Logger(), MaxGrays: cfg.Config.MaxGrays,
+	})
+	var err error
+	i.stream, err = stream.New(stream.Settings{
+		Gate: gate, Logger: h.Logger(), Metrics: h.Metrics(), Ready: i.Ready,
+		Abilities: map[string]bool{}, // what is absent is not announced
+	})
+	if err != nil {
+		return nil, fmt.Errorf("gRPC transport: %w", err)
+	}
+	rpc := configrpc.New(configrpc.Settings{
+		Configs: configs, Encoder: h.Encoder("config-query"),
+		Timeout: cfg.Config.pushTimeout(), Retries: cfg.Config.PushRetries,
+	})
+	rpc.Register(i.stream)
+	i.polls = poll.NewKeeper(configs)
+
+	router := web.NewRouter(gate, h.Logger(), h.Prefixes(mountAPI))
+	router.Add((&v1.API{Configs: configs, Polls: i.polls, Listeners: rpc, Ready: i.Ready, Owner: name}).Routes()...)
+	router.Add((&v3.API{Configs: configs, Ready: i.Ready}).Routes()...)
+	router.Add((&account.API{Auth: h.Auth(), Directory: h.Directory(), Guarded: cfg.Auth.Enabled}).Routes()...)
+
+	h.HTTP(mountAPI, router)
+	for _, listener := range []string{plugin.Main, listenerGRPC} {
+		h.GRPC(listener, i.stream.Register, i.stream.Options()...)
+	}
+	h.Go("config-changes", configs.Run)
+	h.Go("idle-connections", i.stream.Detect)
+	return i, nil
+}
+
+// instance is a personality at work.
+type instance struct {
+	store  kv.Store
+	stream *stream.Server
+	polls  *poll.Keeper
+}
+
+var (
+	_ plugin.Readier = (*instance)(nil)
+	_ plugin.Drainer = (*instance)(nil)
+)
+
+// Start implements plugin.Instance: the host runs the workers.
+func (*instance) Start(context.Context) error { return nil }
+
+// Ready implements plugin.Readier: fresh reads can be answered.
+func (i *instance) Ready(ctx context.Context) error {
+	if _, err := i.store.View(ctx, kv.Fresh); err != nil {
+		return fmt.Errorf("no fresh reads yet: %w", err)
+	}
+	return nil
+}
+
+// Drain implements plugin.Drainer: parked polls are answered with nothing and
+// streams end, so that clients go elsewhere.
+func (i *instance) Drain(context.Context) error {
+	i.polls.Drain()
+	i.stream.Drain()
+	return nil
+}
+
+// Shutdown implements plugin.Instance.
+func (i *instance) Shutdown(ctx context.Context) error { return i.Drain(ctx) }
