@@ -16,8 +16,8 @@ GOTOOL  := GOBIN=$(CURDIR)/bin GOWORK=off go -C tools install -ldflags '-s -w'
 build: ## build bin/batata
 	go build -trimpath -ldflags '$(LDFLAGS)' -o bin/batata ./server/cmd/batata
 
-run: build ## build and start the server, standalone, data in ./data
-	./bin/batata server
+run: build ## build and start the server on loopback, standalone, data in ./data
+	./bin/batata server --set server.bind=127.0.0.1
 
 # ---- checks -----------------------------------------------------------------
 

@@ -35,7 +35,7 @@ func (personality) Manifest() plugin.Manifest {
 	return plugin.Manifest{
 		Name:      name,
 		Version:   "1",
-		Listeners: []plugin.Listener{{Name: listenerGRPC, Network: "tcp", MainOffset: grpcOffset}},
+		Listeners: []plugin.Listener{{Name: listenerGRPC, Network: "tcp", Address: ":9848", MainOffset: grpcOffset}},
 		Mounts:    []plugin.Mount{{Name: mountAPI, Listener: plugin.Main, Prefixes: []string{"/nacos"}}},
 		Resources: []string{authmap.KindConfig},
 		Config:    defaults,

@@ -145,7 +145,7 @@ func (w writer) Write(b []byte) (int, error) {
 // Spawn starts the process without waiting for it. The environment given, as
 // NAME=value, holds for this life of the server only.
 func (n *Node) Spawn(env ...string) error {
-	args := []string{"server", "--data-dir", n.Data, "--set", fmt.Sprintf("nacos.server.main.port=%d", n.Port), "--set", "server.drain=0s"}
+	args := []string{"server", "--data-dir", n.Data, "--set", fmt.Sprintf("nacos.server.main.port=%d", n.Port), "--set", "server.bind=127.0.0.1", "--set", "server.drain=0s"}
 	for _, s := range n.options.Sets {
 		args = append(args, "--set", s)
 	}
