@@ -37,7 +37,8 @@ func layout(t *testing.T) (root string, s stage, uid int) {
 	if s.base != "scratch" || !slices.Equal(s.copies, []string{"/etc/ssl/certs/", "/app"}) {
 		t.Fatalf("stage = %+v: the layout of this test is out of date", s)
 	}
-	if uid, err = strconv.Atoi(s.user); err != nil || uid == 0 {
+	name, _, _ := strings.Cut(s.user, ":")
+	if uid, err = strconv.Atoi(name); err != nil || uid == 0 {
 		t.Fatalf("USER %s: want a number other than root", s.user)
 	}
 	root = t.TempDir()

@@ -27,6 +27,9 @@ const (
 	keepEntries = 1_000
 	// cutEvery is how many entries make a cut of the log worth its sync.
 	cutEvery = 20_000
+	// cutBytes is the size of the log above which all that is persisted goes: few
+	// entries can be large.
+	cutBytes = 256 << 20
 )
 
 // pressure is how far persistence lags, as a share of what it may.
@@ -68,17 +71,23 @@ func (n *Node) housekeeping() {
 	}
 }
 
-// cut drops the entries that state.db holds, and some are kept behind.
+// cut drops the entries that state.db holds; some are kept for members that are
+// a little behind.
 func (n *Node) cut() error {
 	persisted := n.store.Persisted()
 	first, err := n.log.FirstIndex()
 	if err != nil {
 		return err
 	}
-	if persisted < first+keepEntries+cutEvery {
+	var to uint64
+	switch {
+	case persisted >= first+keepEntries+cutEvery:
+		to = persisted - keepEntries
+	case n.log.Size() >= cutBytes && persisted > first:
+		to = persisted
+	default:
 		return nil
 	}
-	to := persisted - keepEntries
 	if err := n.log.Compact(to); err != nil {
 		return err
 	}
