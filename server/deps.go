@@ -3,8 +3,6 @@
 package server
 
 import (
-	_ "github.com/easynet-cn/batata/core"
-	_ "github.com/easynet-cn/batata/plugin-nacos"
 	_ "github.com/knadh/koanf/parsers/yaml"
 	_ "github.com/knadh/koanf/providers/confmap"
 	_ "github.com/knadh/koanf/v2"
@@ -18,4 +16,7 @@ import (
 	_ "golang.org/x/sync/errgroup"
 	_ "golang.org/x/term"
 	_ "google.golang.org/grpc"
+
+	_ "github.com/easynet-cn/batata/core"
+	_ "github.com/easynet-cn/batata/plugin-nacos"
 )

@@ -43,7 +43,7 @@ func Main(options ...Option) {
 	}
 	os.Exit(cli.Execute(context.Background(), cli.Settings{ //nolint:forbidigo // this is main
 		Name: "batata", Version: version, Manifests: manifests,
-		Serve:       func(ctx context.Context, v *conf.Values) error { return d.serve(ctx, v) },
+		Serve:       d.serve,
 		InitOffline: initOffline,
 		Env:         os.LookupEnv, In: os.Stdin, Out: os.Stdout, Errors: os.Stderr,
 	}, os.Args[1:]))

@@ -67,7 +67,7 @@ func Run(ctx context.Context, c Config, plugins ...plugin.Plugin) error {
 	if err != nil {
 		return err
 	}
-	return errors.Join(s.Wait(ctx), s.Close())
+	return errors.Join(s.Wait(ctx), s.Close()) //nolint:contextcheck // ctx has ended
 }
 
 // Start returns a server that serves. ctx is for starting only.
@@ -79,7 +79,7 @@ func Start(ctx context.Context, c Config, plugins ...plugin.Plugin) (*Server, er
 	defer cancel()
 	s := &Server{logger: c.Logger, drain: c.Drain}
 	if err := s.start(ctx, c, plugins); err != nil {
-		return nil, errors.Join(err, s.Close())
+		return nil, errors.Join(err, s.Close()) //nolint:contextcheck // ctx may be why
 	}
 	return s, nil
 }
@@ -93,7 +93,7 @@ func (s *Server) start(ctx context.Context, c Config, plugins []plugin.Plugin) (
 		Core: attacher{s}, Logger: s.logger, Metrics: registry,
 		System: s.system(registry),
 	}
-	if s.certs, err = openCertificates(c.TLS, s.logger); err != nil {
+	if s.certs, err = openCertificates(c.TLS, s.logger); err != nil { //nolint:contextcheck // watched until Close
 		return err
 	}
 	if s.certs != nil {
@@ -105,12 +105,14 @@ func (s *Server) start(ctx context.Context, c Config, plugins []plugin.Plugin) (
 	if err := s.startCore(ctx, c, registry); err != nil {
 		return err
 	}
-	leads := func() bool { return s.node.Ready(context.Background()) == nil }
-	if err := s.host.Start(ctx, leads); err != nil {
+	if err := s.host.Start(ctx, s.leads); err != nil {
 		return err
 	}
-	return s.host.Accept()
+	return s.host.Accept() //nolint:contextcheck // what serves outlives the start
 }
+
+// leads says whether this member runs the workers of the leader.
+func (s *Server) leads() bool { return s.node.Ready(context.Background()) == nil }
 
 func port(p int) int {
 	switch {
@@ -153,7 +155,7 @@ func (s *Server) startCore(ctx context.Context, c Config, registry *prometheus.R
 	if err := s.firstAdmin(ctx, c); err != nil {
 		return err
 	}
-	if s.admin, err = admin.Serve(c.Core.DataDir, s.node.Directory()); err != nil {
+	if s.admin, err = admin.Serve(c.Core.DataDir, s.node.Directory()); err != nil { //nolint:contextcheck // it serves until Close
 		s.logger.Warn("no admin socket", zap.Error(err))
 	}
 	return nil

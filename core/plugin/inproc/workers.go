@@ -2,6 +2,7 @@ package inproc
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"runtime/debug"
 	"sync"
@@ -59,10 +60,10 @@ func (w *workers) supervise(ctx context.Context, x worker) {
 	for ctx.Err() == nil {
 		begin := time.Now()
 		err := w.once(ctx, x)
-		if err == nil && !x.leader || ctx.Err() != nil {
+		if err == nil || ctx.Err() != nil {
 			return
 		}
-		if err == nil { // the member no longer leads
+		if errors.Is(err, errDeposed) {
 			continue
 		}
 		if time.Since(begin) > healthyAfter {
@@ -83,6 +84,9 @@ func pause(ctx context.Context, d time.Duration) {
 	}
 }
 
+// errDeposed reports that a leader's worker ended with the leadership.
+var errDeposed = errors.New("no longer the leader")
+
 // once runs x, for a leader's worker while this member leads.
 func (w *workers) once(ctx context.Context, x worker) (err error) {
 	defer func() {
@@ -96,24 +100,27 @@ func (w *workers) once(ctx context.Context, x worker) (err error) {
 	}
 	for !w.leads() {
 		if pause(ctx, leaderPoll); ctx.Err() != nil {
-			return nil
+			return ctx.Err()
 		}
 	}
+	return w.reign(ctx, x)
+}
+
+// reign runs a leader's worker under a context that ends with the leadership.
+func (w *workers) reign(ctx context.Context, x worker) error {
 	ctx, cancel := context.WithCancel(ctx)
-	watched := make(chan struct{})
-	go func() {
-		defer close(watched)
+	var watch sync.WaitGroup
+	defer watch.Wait()
+	defer cancel()
+	watch.Go(func() {
 		for ctx.Err() == nil && w.leads() {
 			pause(ctx, leaderPoll)
 		}
 		cancel()
-	}()
-	err = x.run(ctx)
-	lost := ctx.Err() != nil
-	cancel()
-	<-watched
-	if lost {
-		return nil
+	})
+	err := x.run(ctx)
+	if ctx.Err() != nil {
+		return errDeposed
 	}
 	return err
 }

@@ -13,9 +13,9 @@ import (
 	"github.com/easynet-cn/batata/core/plugin"
 )
 
-// dispatcher routes requests to mounts by whole segments of the raw path, the
-// longest prefix first. The path is passed on untouched, so that what was routed
-// is what the plugin sees (SEC-04). The table never changes.
+// dispatcher routes requests to mounts by whole segments of the path, the longest
+// prefix first. The path is neither cleaned nor changed: what was routed is what
+// the plugin sees (SEC-04). The table never changes.
 type dispatcher struct {
 	mounts []mounted // longest prefix first
 	counts *counts
@@ -55,8 +55,7 @@ func (d *dispatcher) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		http.NotFound(w, r)
 		return
 	}
-	rec := recorders.Get().(*recorder) //nolint:forcetypeassert // the pool holds nothing else
-	rec.ResponseWriter, rec.route = w, m.prefix
+	rec := &recorder{ResponseWriter: w, route: m.prefix}
 	defer d.finish(rec, r)
 	m.handler.ServeHTTP(rec, r)
 }
@@ -68,13 +67,13 @@ func (d *dispatcher) finish(rec *recorder, r *http.Request) {
 			panic(p) //nolint:forbidigo // net/http ends the connection
 		}
 		d.logger.Error("handler panicked", zap.String("route", rec.route), zap.Any("panic", p), zap.ByteString("stack", debug.Stack()))
-		if !rec.wrote {
+		if rec.wrote {
+			defer panic(http.ErrAbortHandler) //nolint:forbidigo // half an answer must not look whole
+		} else {
 			http.Error(rec, "internal error", http.StatusInternalServerError)
 		}
 	}
 	d.counts.add(r.Method, rec.route)
-	*rec = recorder{}
-	recorders.Put(rec)
 }
 
 // recorder is the response writer that mounted handlers get.
@@ -88,8 +87,6 @@ var (
 	_ plugin.RouteNamer = (*recorder)(nil)
 	_ http.Flusher      = (*recorder)(nil)
 )
-
-var recorders = sync.Pool{New: func() any { return new(recorder) }} //nolint:gochecknoglobals // a pool holds no state
 
 // NameRoute implements plugin.RouteNamer.
 func (r *recorder) NameRoute(pattern string) { r.route = pattern }

@@ -104,7 +104,7 @@ func (h *Host) Start(ctx context.Context, leads func() bool) error {
 		if err := r.instance.Start(ctx); err != nil {
 			return fmt.Errorf("plugin %s: start: %w", r.Manifest.Name, err)
 		}
-		r.host.StartWorkers()
+		r.host.StartWorkers() //nolint:contextcheck // ctx is for starting only, workers outlive it
 		if err := h.await(ctx, r); err != nil {
 			return fmt.Errorf("plugin %s: %w", r.Manifest.Name, err)
 		}
@@ -194,10 +194,14 @@ func (h *Host) Addr(owner, name string) net.Addr {
 	return nil
 }
 
+// maxStreams bounds the calls at once on one connection (SEC-20).
+const maxStreams = 128
+
 // grpcOptions join the options of all registrations on a listener, after the
 // host's own.
 func (h *Host) grpcOptions(regs []inproc.GRPC) []grpc.ServerOption {
 	o := []grpc.ServerOption{
+		grpc.MaxConcurrentStreams(maxStreams),
 		grpc.ChainUnaryInterceptor(h.recoverUnary),
 		grpc.ChainStreamInterceptor(h.recoverStream),
 	}

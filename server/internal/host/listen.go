@@ -14,7 +14,6 @@ import (
 	"google.golang.org/grpc/codes"
 	"google.golang.org/grpc/status"
 
-	"github.com/easynet-cn/batata/core/plugin"
 	"github.com/easynet-cn/batata/core/plugin/inproc"
 	"github.com/easynet-cn/batata/server/internal/mux"
 )
@@ -133,19 +132,11 @@ func (h *Host) serveShared(b *bound, counts *counts) {
 	}
 	var regs []inproc.GRPC
 	for _, r := range h.plugins {
-		for _, m := range r.Manifest.Mounts {
-			own := m.Listener == b.Name && (m.Listener == plugin.Main && b.Owner == "" || r.Manifest.Name == b.Owner)
-			if handler := r.host.Handlers[m.Name]; own && handler != nil {
-				for _, prefix := range r.Prefixes[m.Name] {
-					d.add(prefix, handler)
-				}
-			}
+		if b.Owner != "" && r.Manifest.Name != b.Owner {
+			continue
 		}
-		for _, g := range r.host.GRPCs {
-			if g.Listener == b.Name && (g.Listener == plugin.Main && b.Owner == "" || r.Manifest.Name == b.Owner) {
-				regs = append(regs, g)
-			}
-		}
+		r.mountOn(b.Name, d)
+		regs = append(regs, r.servicesOn(b.Name)...)
 	}
 	b.mux = mux.New(b.tcp, mux.Options{
 		TLS: h.settings.TLS, Plaintext: h.settings.Plaintext, OnlyGRPC: len(d.mounts) == 0,
@@ -162,6 +153,30 @@ func (h *Host) serveShared(b *bound, counts *counts) {
 	h.run(b, "http", func() error { return b.http.Serve(b.mux.HTTP()) })
 	h.run(b, "grpc", func() error { return b.grpc.Serve(b.mux.GRPC()) })
 	h.run(b, "accept", b.mux.Serve)
+}
+
+// mountOn adds the plugin's mounts of one listener.
+func (r *running) mountOn(listener string, d *dispatcher) {
+	for _, m := range r.Manifest.Mounts {
+		handler := r.host.Handlers[m.Name]
+		if m.Listener != listener || handler == nil {
+			continue
+		}
+		for _, prefix := range r.Prefixes[m.Name] {
+			d.add(prefix, handler)
+		}
+	}
+}
+
+// servicesOn lists the plugin's gRPC registrations of one listener.
+func (r *running) servicesOn(listener string) []inproc.GRPC {
+	var out []inproc.GRPC
+	for _, g := range r.host.GRPCs {
+		if g.Listener == listener {
+			out = append(out, g)
+		}
+	}
+	return out
 }
 
 // serveRaw serves a protocol of the plugin's own, if it has one here.

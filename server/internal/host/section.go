@@ -149,13 +149,13 @@ func keysOf(t reflect.Type, prefix string) []string {
 	if t.Kind() != reflect.Struct {
 		return nil
 	}
-	for f := range t.NumField() {
-		tag := t.Field(f).Tag.Get("koanf")
+	for f := range t.Fields() {
+		tag := f.Tag.Get("koanf")
 		if tag == "" {
 			continue
 		}
 		out = append(out, prefix+tag)
-		out = append(out, keysOf(t.Field(f).Type, prefix+tag+".")...)
+		out = append(out, keysOf(f.Type, prefix+tag+".")...)
 	}
 	return out
 }

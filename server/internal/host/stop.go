@@ -8,22 +8,24 @@ import (
 	"time"
 
 	"go.uber.org/zap"
+	"golang.org/x/sync/errgroup"
 
 	"github.com/easynet-cn/batata/core/plugin"
 )
 
-// Stop takes everything down in reverse: not ready, a pause for balancers, no
-// new connections, parked requests answered, connections ended, plugins shut
-// down. It is legal at any point of a start, and idempotent. ctx bounds all of
-// it.
+// Stop takes everything down in reverse: not ready, a pause for balancers, parked
+// requests answered, no new connections, connections ended, plugins shut down.
+// It is legal at any point of a start, and idempotent. ctx bounds all of it; what
+// has not ended by then is an error that names it.
 func (h *Host) Stop(ctx context.Context, drain time.Duration) error {
 	var errs []error
+	step := func(name string, do func() error) { errs = append(errs, h.step(name, do)) }
 	h.once.Do(func() {
 		close(h.stopping)
-		if len(h.plugins) > 0 && h.accepting() {
-			h.step("drain", func() error { return pause(ctx, drain) })
-			h.step("answer parked requests", func() error { return h.drainPlugins(ctx) })
-			h.step("close connections", func() error { return h.closeServers(ctx) })
+		if h.accepting() {
+			step("drain", func() error { return pause(ctx, drain) })
+			step("answer parked requests", func() error { return h.drainPlugins(ctx) })
+			step("close connections", func() error { return h.closeServers(ctx) })
 		}
 		for _, b := range h.bound {
 			if b.listener != nil {
@@ -31,11 +33,26 @@ func (h *Host) Stop(ctx context.Context, drain time.Duration) error {
 			}
 		}
 		for _, r := range slices.Backward(h.plugins) {
-			errs = append(errs, h.step("shut down "+r.Manifest.Name, func() error { return h.shutdown(ctx, r) }))
+			step("shut down "+r.Manifest.Name, func() error { return h.shutdown(ctx, r) })
 		}
-		h.servers.Wait()
+		step("join servers", func() error { return join(ctx, h.servers.Wait) })
 	})
 	return errors.Join(errs...)
+}
+
+// join waits for something that cannot be told to give up.
+func join(ctx context.Context, wait func()) error {
+	done := make(chan struct{})
+	go func() { // ends with what it waits for
+		defer close(done)
+		wait()
+	}()
+	select {
+	case <-done:
+		return nil
+	case <-ctx.Done():
+		return ctx.Err()
+	}
 }
 
 func (h *Host) accepting() bool {
@@ -79,10 +96,12 @@ func (h *Host) drainPlugins(ctx context.Context) error {
 // graceful is how long requests and streams may go on before they are cut.
 const graceful = 2 * time.Second
 
+// closeServers ends the servers of all listeners at once. Requests under way may
+// finish for a while; what is left then is cut.
 func (h *Host) closeServers(ctx context.Context) error {
 	ctx, cancel := context.WithTimeout(ctx, graceful)
 	defer cancel()
-	var errs []error
+	var group errgroup.Group
 	for _, b := range h.bound {
 		if b.cancel != nil {
 			b.cancel()
@@ -90,16 +109,23 @@ func (h *Host) closeServers(ctx context.Context) error {
 		if b.mux == nil {
 			continue
 		}
-		errs = append(errs, b.mux.Close())
-		if err := b.http.Shutdown(ctx); err != nil {
-			errs = append(errs, b.http.Close())
-		}
-		b.grpc.Stop() // clients hold their streams open for ever and reconnect elsewhere
+		group.Go(b.mux.Close)
+		group.Go(func() error {
+			if b.http.Shutdown(ctx) != nil {
+				return b.http.Close()
+			}
+			return nil
+		})
+		group.Go(func() error {
+			if join(ctx, b.grpc.GracefulStop) != nil {
+				b.grpc.Stop() // streams that the plugin did not end in Drain
+			}
+			return nil
+		})
 	}
-	return errors.Join(errs...)
+	return group.Wait()
 }
 
 func (h *Host) shutdown(ctx context.Context, r *running) error {
-	r.host.StopWorkers()
-	return r.instance.Shutdown(ctx)
+	return errors.Join(join(ctx, r.host.StopWorkers), r.instance.Shutdown(ctx))
 }

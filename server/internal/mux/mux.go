@@ -14,6 +14,7 @@ package mux
 
 import (
 	"bytes"
+	"context"
 	"crypto/tls"
 	"errors"
 	"io"
@@ -42,6 +43,7 @@ type Options struct {
 type Mux struct {
 	listener net.Listener
 	options  Options
+	tls      *tls.Config
 	http     *queue
 	grpc     *queue
 
@@ -60,7 +62,10 @@ const (
 
 // New returns a mux over a bound listener. It accepts nothing before Serve.
 func New(l net.Listener, o Options) *Mux {
-	return &Mux{listener: l, options: o, http: newQueue(l.Addr()), grpc: newQueue(l.Addr()), looking: map[net.Conn]struct{}{}}
+	return &Mux{
+		listener: l, options: o, tls: o.negotiate(),
+		http: newQueue(l.Addr()), grpc: newQueue(l.Addr()), looking: map[net.Conn]struct{}{},
+	}
 }
 
 // HTTP is the listener of HTTP/1.1 connections.
@@ -173,12 +178,11 @@ func (m *Mux) route(c net.Conn) (*queue, net.Conn) {
 	if m.options.TLS != nil && !m.options.Plaintext {
 		return nil, nil
 	}
-	return m.inside(p, p)
+	return m.inside(p)
 }
 
-// inside decides by the first bytes of a connection; conn is what is handed on
-// for HTTP.
-func (m *Mux) inside(p *peeked, conn net.Conn) (*queue, net.Conn) {
+// inside decides by the first bytes of a connection.
+func (m *Mux) inside(p *peeked) (*queue, net.Conn) {
 	isGRPC := m.options.OnlyGRPC
 	for n := 1; !isGRPC; n++ {
 		b, err := p.peek(n)
@@ -190,29 +194,44 @@ func (m *Mux) inside(p *peeked, conn net.Conn) (*queue, net.Conn) {
 		}
 		isGRPC = n == len(preface)
 	}
-	if conn.SetDeadline(time.Time{}) != nil {
+	if p.SetDeadline(time.Time{}) != nil {
 		return nil, nil
 	}
 	if isGRPC {
 		return m.grpc, p
 	}
-	return m.http, conn
+	return m.http, p
+}
+
+// negotiate returns a configuration that answers HTTP/1.1 to whoever offers it,
+// and HTTP/2 to those who offer nothing else. It is made once: sessions resume
+// only with the keys of the configuration that began them.
+func (o *Options) negotiate() *tls.Config {
+	if o.TLS == nil {
+		return nil
+	}
+	speak := func(protocol string) *tls.Config {
+		c := o.TLS.Clone()
+		c.NextProtos = []string{protocol}
+		return c
+	}
+	h1, h2, onlyGRPC := speak("http/1.1"), speak("h2"), o.OnlyGRPC
+	c := o.TLS.Clone()
+	c.GetConfigForClient = func(hello *tls.ClientHelloInfo) (*tls.Config, error) {
+		switch {
+		case slices.Contains(hello.SupportedProtos, "http/1.1") && !onlyGRPC:
+			return h1, nil
+		case slices.Contains(hello.SupportedProtos, "h2"):
+			return h2, nil
+		}
+		return nil, nil //nolint:nilnil // as it stands
+	}
+	return c
 }
 
 func (m *Mux) routeTLS(p *peeked) (*queue, net.Conn) {
-	config := m.options.TLS.Clone()
-	config.GetConfigForClient = func(hello *tls.ClientHelloInfo) (*tls.Config, error) {
-		answer := m.options.TLS.Clone()
-		switch {
-		case slices.Contains(hello.SupportedProtos, "http/1.1") && !m.options.OnlyGRPC:
-			answer.NextProtos = []string{"http/1.1"}
-		case slices.Contains(hello.SupportedProtos, "h2"):
-			answer.NextProtos = []string{"h2"}
-		}
-		return answer, nil
-	}
-	c := tls.Server(p, config)
-	if err := c.Handshake(); err != nil {
+	c := tls.Server(p, m.tls)
+	if err := c.HandshakeContext(context.Background()); err != nil { // the deadline of p bounds it
 		m.options.Logger.Debug("handshake failed", zap.String("client", p.RemoteAddr().String()), zap.Error(err))
 		return nil, nil
 	}
@@ -222,8 +241,7 @@ func (m *Mux) routeTLS(p *peeked) (*queue, net.Conn) {
 	case "http/1.1":
 		return m.http, cleared(c)
 	}
-	in := &peeked{Conn: c}
-	return m.inside(in, in)
+	return m.inside(&peeked{Conn: c})
 }
 
 // cleared takes the deadline of the handshake off.

@@ -17,7 +17,7 @@ import (
 // NewRegistry returns a registry that holds the figures of the process.
 func NewRegistry() *prometheus.Registry {
 	r := prometheus.NewRegistry()
-	r.MustRegister( //nolint:forbidigo // a new registry takes both
+	r.MustRegister( // a new registry takes both
 		collectors.NewGoCollector(),
 		collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}),
 	)
