@@ -61,7 +61,7 @@ func startServer(ctx context.Context, binary, data string, sets ...string) (*tar
 	if err != nil {
 		return nil, 0, err
 	}
-	args := []string{"server", "--data-dir", data, "--set", fmt.Sprintf("nacos.server.main.port=%d", port), "--set", "log.level=warn"}
+	args := []string{"server", "--data-dir", data, "--set", fmt.Sprintf("nacos.server.main.port=%d", port), "--set", "server.bind=127.0.0.1", "--set", "log.level=warn"}
 	for _, s := range sets {
 		args = append(args, "--set", s)
 	}

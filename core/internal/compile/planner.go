@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"math"
 	"slices"
+	"strings"
 
 	"github.com/easynet-cn/batata/core/auth"
 	"github.com/easynet-cn/batata/core/configstore"
@@ -225,17 +226,19 @@ func sameFormal(a, b *configstore.Head) bool {
 		slices.EqualFunc(a.Ext, b.Ext, func(x, y registry.Ext) bool { return x.Owner == y.Owner && string(x.Data) == string(y.Data) })
 }
 
-// withExt replaces the part of one owner; those of others are kept.
+// withExt replaces the part of one owner; those of others are kept, in the order
+// of their names.
 func withExt(ext []registry.Ext, owner string, data []byte) []registry.Ext {
-	out := slices.DeleteFunc(slices.Clone(ext), func(e registry.Ext) bool { return e.Owner == owner })
-	out = append(out, registry.Ext{Owner: owner, Data: data})
-	slices.SortFunc(out, func(a, b registry.Ext) int {
-		if a.Owner < b.Owner {
-			return -1
-		}
-		return 1
+	own := registry.Ext{Owner: owner, Data: data}
+	at, found := slices.BinarySearchFunc(ext, owner, func(e registry.Ext, owner string) int {
+		return strings.Compare(e.Owner, owner)
 	})
-	return out
+	out := slices.Clone(ext)
+	if found {
+		out[at] = own
+		return out
+	}
+	return slices.Insert(out, at, own)
 }
 
 func (p *planner) entry(k configstore.Key, kind, variant string, meta configstore.Pairs) configstore.Entry {

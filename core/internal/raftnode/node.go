@@ -70,6 +70,12 @@ type Node struct {
 	asked   map[uint64][]*barrier
 	askedID uint64
 
+	// The round of proposals, the loop's own: how many the last one took, and
+	// how long this one still waits.
+	expected int
+	linger   *time.Timer
+	lingers  bool
+
 	failure atomic.Pointer[error]
 	done    chan struct{}
 }
@@ -118,6 +124,7 @@ func Start(o Options) (*Node, error) {
 		applies: make(chan batch, applyLength),
 		stop:    make(chan struct{}),
 		done:    make(chan struct{}),
+		linger:  time.NewTimer(maxLinger),
 		asked:   map[uint64][]*barrier{},
 	}
 	n.nextID.Store(rand.Uint64())

@@ -41,7 +41,7 @@ func (n *Node) propose(ctx context.Context, c *fsm.Command) (fsm.Outcome, error)
 		return fsm.Outcome{}, err
 	}
 	c.ID = n.nextID.Add(1)
-	p := &proposal{id: c.ID, data: fsm.AppendCommand(nil, c)}
+	p := &proposal{id: c.ID, data: fsm.AppendCommand(make([]byte, 0, fsm.Size(c)), c)}
 	if len(p.data) > kv.MaxCommand {
 		return fsm.Outcome{}, fmt.Errorf("propose: %w", kv.ErrTooLarge)
 	}

@@ -25,6 +25,10 @@ const (
 	maxSend    = 64 << 20
 )
 
+// streamWorkers are goroutines that go on from call to call, so that stacks that
+// have grown are used again. When all are busy a call gets its own.
+const streamWorkers = 256
+
 // Settings are what a Server stands on.
 type Settings struct {
 	Gate    *authmap.Gate
@@ -81,6 +85,7 @@ func (s *Server) Options() []grpc.ServerOption {
 		grpc.MaxRecvMsgSize(maxReceive),
 		grpc.MaxSendMsgSize(maxSend),
 		grpc.StatsHandler(tagger{s}),
+		grpc.NumStreamWorkers(streamWorkers),
 		// Clients ping every few seconds, some without a call (NAC-TRN-13).
 		grpc.KeepaliveEnforcementPolicy(keepalive.EnforcementPolicy{MinTime: 5 * time.Second, PermitWithoutStream: true}),
 		grpc.KeepaliveParams(keepalive.ServerParameters{

@@ -93,15 +93,25 @@ func parse(w http.ResponseWriter, r *http.Request) (params, error) {
 	return ps, nil
 }
 
+// knownForm is the size up to which a body of declared length gets its buffer at
+// once; larger ones grow with what arrives.
+const knownForm = 64 << 10
+
 func (ps params) addForm(body io.Reader, length int64) (params, error) {
-	var text strings.Builder
-	if 0 < length && length <= maxForm {
-		text.Grow(int(length))
+	var (
+		text []byte
+		err  error
+	)
+	if 0 < length && length <= knownForm {
+		text = make([]byte, length)
+		_, err = io.ReadFull(body, text)
+	} else {
+		text, err = io.ReadAll(body)
 	}
-	if _, err := io.Copy(&text, body); err != nil {
+	if err != nil {
 		return ps, bodyError(err)
 	}
-	return ps.addEncoded(text.String())
+	return ps.addEncoded(string(text))
 }
 
 func (ps params) addMultipart(body io.Reader, boundary string) (params, error) {
