@@ -10,6 +10,7 @@ import (
 // CTR-V04 on the raft backend.
 func TestConfigs(t *testing.T) {
 	configstoretest.Run(t, func(t *testing.T) configstoretest.Backend {
+		t.Helper()
 		dir := t.TempDir()
 		return configBackend(t, start(t, dir), dir)
 	})
@@ -29,6 +30,7 @@ func configBackend(t *testing.T, n *Node, dir string) configstoretest.Backend {
 		Configs: n.Configs(),
 		Txn:     func(owner string) txn.Committer { return owners[owner] },
 		Restart: func(t *testing.T) configstoretest.Backend {
+			t.Helper()
 			if err := n.Close(); err != nil {
 				t.Fatal(err)
 			}

@@ -138,7 +138,7 @@ func (n *Node) assemble(ctx context.Context, c *Config) (err error) {
 	}
 	n.spaces = namespaces.Namespaces{Store: n.core, Now: time.Now}
 	n.cluster = clusterView{node: n}
-	n.run()
+	n.run() //nolint:contextcheck // runs until Close, long after ctx
 	return nil
 }
 

@@ -1,7 +1,6 @@
 package core
 
 import (
-	"context"
 	"errors"
 	"fmt"
 	"sync"
@@ -16,30 +15,30 @@ func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
 
 var testTables = []kv.TableSpec{{Name: "hot", Residency: kv.Hot}, {Name: "cold", Residency: kv.Cold}}
 
-func start(t testing.TB, dir string) *Node {
-	t.Helper()
-	n, err := Start(context.Background(), Config{DataDir: dir, Tables: testTables})
+func start(tb testing.TB, dir string) *Node {
+	tb.Helper()
+	n, err := Start(tb.Context(), Config{DataDir: dir, Tables: testTables})
 	if err != nil {
-		t.Fatalf("Start() = %v", err)
+		tb.Fatalf("Start() = %v", err)
 	}
-	t.Cleanup(func() { _ = n.Close() })
+	tb.Cleanup(func() { _ = n.Close() })
 	return n
 }
 
-func put(t testing.TB, s kv.Store, table, key, value string) kv.Revision {
-	t.Helper()
-	res, err := s.Commit(t.Context(), kv.Txn{Then: []kv.Op{{Kind: kv.Put, Table: table, Key: []byte(key), Value: []byte(value)}}})
+func put(tb testing.TB, s kv.Store, table, key, value string) kv.Revision {
+	tb.Helper()
+	res, err := s.Commit(tb.Context(), kv.Txn{Then: []kv.Op{{Kind: kv.Put, Table: table, Key: []byte(key), Value: []byte(value)}}})
 	if err != nil || !res.Committed {
-		t.Fatalf("Commit(%s/%s) = %+v, %v", table, key, res, err)
+		tb.Fatalf("Commit(%s/%s) = %+v, %v", table, key, res, err)
 	}
 	return res.Revision
 }
 
-func wantValue(t testing.TB, s kv.Store, table, key, want string) {
-	t.Helper()
-	rec, err := s.Get(t.Context(), table, []byte(key))
+func wantValue(tb testing.TB, s kv.Store, table, key, want string) {
+	tb.Helper()
+	rec, err := s.Get(tb.Context(), table, []byte(key))
 	if err != nil || string(rec.Value) != want {
-		t.Fatalf("Get(%s/%s) = %v, %v, want %q", table, key, rec, err, want)
+		tb.Fatalf("Get(%s/%s) = %v, %v, want %q", table, key, rec, err, want)
 	}
 }
 

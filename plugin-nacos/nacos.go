@@ -3,6 +3,7 @@ package nacos
 import (
 	"context"
 	"fmt"
+	"slices"
 
 	"github.com/easynet-cn/batata/core/kv"
 	"github.com/easynet-cn/batata/core/plugin"
@@ -12,8 +13,8 @@ import (
 	"github.com/easynet-cn/batata/plugin-nacos/internal/configrpc"
 	"github.com/easynet-cn/batata/plugin-nacos/internal/poll"
 	"github.com/easynet-cn/batata/plugin-nacos/internal/stream"
-	"github.com/easynet-cn/batata/plugin-nacos/internal/v1"
-	"github.com/easynet-cn/batata/plugin-nacos/internal/v3"
+	v1 "github.com/easynet-cn/batata/plugin-nacos/internal/v1"
+	v3 "github.com/easynet-cn/batata/plugin-nacos/internal/v3"
 	"github.com/easynet-cn/batata/plugin-nacos/internal/web"
 )
 
@@ -72,9 +73,11 @@ func (personality) New(_ context.Context, h plugin.Host) (plugin.Instance, error
 	i.polls = poll.NewKeeper(configs)
 
 	router := web.NewRouter(gate, h.Logger(), h.Prefixes(mountAPI))
-	router.Add((&v1.API{Configs: configs, Polls: i.polls, Listeners: rpc, Ready: i.Ready, Owner: name}).Routes()...)
-	router.Add((&v3.API{Configs: configs, Ready: i.Ready}).Routes()...)
-	router.Add((&account.API{Auth: h.Auth(), Directory: h.Directory(), Guarded: cfg.Auth.Enabled}).Routes()...)
+	router.Add(slices.Concat( //nolint:contextcheck // handlers have the context of their request
+		(&v1.API{Configs: configs, Polls: i.polls, Listeners: rpc, Ready: i.Ready, Owner: name}).Routes(),
+		(&v3.API{Configs: configs, Ready: i.Ready}).Routes(),
+		account.New(h.Auth(), h.Directory(), cfg.Auth.Enabled).Routes(), //nolint:contextcheck // likewise
+	)...)
 
 	h.HTTP(mountAPI, router)
 	for _, listener := range []string{plugin.Main, listenerGRPC} {

@@ -49,7 +49,7 @@ func (s *setup) fill(t *target) error {
 			c, err := dialHTTP(t.http(), publishRequest(key, small))
 			if err != nil {
 				errs <- err
-				for range sem { //nolint:revive // drain, so that the feeder ends
+				for range sem { // drain, so that the feeder ends
 				}
 				return
 			}

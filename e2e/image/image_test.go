@@ -2,6 +2,7 @@ package image
 
 import (
 	"bytes"
+	"errors"
 	"fmt"
 	"io"
 	"net"
@@ -55,7 +56,7 @@ func layout(t *testing.T) (root string, s stage, uid int) {
 		}
 	}
 	for d := root; d != "/"; d = filepath.Dir(d) { // the temp dir lets nobody else pass
-		if info, err := os.Stat(d); err == nil && info.Mode().Perm()&0o005 != 0o005 && strings.HasPrefix(d, os.TempDir()) {
+		if info, err := os.Stat(d); err == nil && info.Mode().Perm()&0o005 != 0o005 && strings.HasPrefix(d, os.TempDir()) { //nolint:usetesting // compared, not used
 			_ = os.Chmod(d, 0o755)
 		}
 	}
@@ -180,7 +181,7 @@ func TestImageRefusesLoopbackOnly(t *testing.T) {
 	cmd, out := command(root, s, uid, append(slices.Clone(s.entrypoint), s.cmd...), env...)
 	err := cmd.Run()
 	var exit *exec.ExitError
-	if e, ok := err.(*exec.ExitError); ok {
+	if e, ok := errors.AsType[*exec.ExitError](err); ok {
 		exit = e
 	}
 	if exit == nil || exit.ExitCode() != 2 {

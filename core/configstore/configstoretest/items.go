@@ -13,6 +13,7 @@ import (
 )
 
 func publishReadRemove(t *testing.T, b Backend) {
+	t.Helper()
 	if _, err := b.Configs.Get(t.Context(), key("a"), nil); !errors.Is(err, kv.ErrNotFound) {
 		t.Errorf("Get() of nothing = %v, want kv.ErrNotFound", err)
 	}
@@ -46,6 +47,7 @@ func publishReadRemove(t *testing.T, b Backend) {
 
 // CTR-C04: identical content is no change, unless Kind asks for a version.
 func noChange(t *testing.T, b Backend) {
+	t.Helper()
 	publish(t, b, "a", "one")
 	before := head(t, b, "a")
 	if out := publish(t, b, "a", "one"); out.Changed || out.Version != 0 {
@@ -64,6 +66,7 @@ func noChange(t *testing.T, b Backend) {
 }
 
 func guards(t *testing.T, b Backend) {
+	t.Helper()
 	digest := func(s string) *configstore.Digest { d := configstore.Digest(md5.Sum([]byte(s))); return &d }
 	pub := func(content string, g configstore.Guard) error {
 		_, err := try(b, owner, &configstore.Publish{Key: key("a"), Content: []byte(content), If: g})
@@ -98,6 +101,7 @@ func guards(t *testing.T, b Backend) {
 // CTR-M24: versions newest first, each pointing to the one before; a delete
 // holds no bytes.
 func history(t *testing.T, b Backend) {
+	t.Helper()
 	var versions []kv.Stamp
 	for _, c := range []string{"one", "two", "three"} {
 		versions = append(versions, publish(t, b, "a", c).Version)
@@ -133,8 +137,10 @@ func history(t *testing.T, b Backend) {
 }
 
 func rule(priority int32, label, value string) *configstore.Rule {
-	return &configstore.Rule{Type: "t", Version: "1", Expr: label + "=" + value, Priority: priority,
-		Any: []configstore.Clause{{Label: label, Values: []string{value}}}}
+	return &configstore.Rule{
+		Type: "t", Version: "1", Expr: label + "=" + value, Priority: priority,
+		Any: []configstore.Clause{{Label: label, Values: []string{value}}},
+	}
 }
 
 func labels(pairs ...string) configstore.Pairs {
@@ -147,6 +153,7 @@ func labels(pairs ...string) configstore.Pairs {
 
 // CTR-M20, CTR-M22: variants by rule and priority; the head covers them.
 func variants(t *testing.T, b Backend) {
+	t.Helper()
 	put := func(name, content string, r *configstore.Rule) {
 		t.Helper()
 		if _, err := try(b, owner, &configstore.Publish{Key: key("a"), Variant: name, Rule: r, Content: []byte(content)}); err != nil {
@@ -188,6 +195,7 @@ func variants(t *testing.T, b Backend) {
 
 // Several ops of one batch on one item see each other, and all happen or none.
 func sameBatch(t *testing.T, b Backend) {
+	t.Helper()
 	ops := []configstore.Op{
 		{Publish: &configstore.Publish{Key: key("a"), Content: []byte("one")}},
 		{Publish: &configstore.Publish{Key: key("a"), Content: []byte("two")}},
@@ -214,6 +222,7 @@ func sameBatch(t *testing.T, b Backend) {
 
 // CTR-M23: a read-only projection is its owner's.
 func foreign(t *testing.T, b Backend) {
+	t.Helper()
 	if _, err := try(b, owner, &configstore.Publish{Key: key("a"), Content: []byte("x"), Owned: true, ReadOnly: true}); err != nil {
 		t.Fatal(err)
 	}
@@ -235,6 +244,7 @@ func foreign(t *testing.T, b Backend) {
 }
 
 func meta(t *testing.T, b Backend) {
+	t.Helper()
 	publish(t, b, "a", "one")
 	desc := "what it is"
 	op := configstore.Op{Meta: &configstore.MetaChange{Key: key("a"), Desc: &desc, Tags: []string{"x"}, SetTags: true}}
@@ -253,6 +263,7 @@ func meta(t *testing.T, b Backend) {
 }
 
 func limits(t *testing.T, b Backend) {
+	t.Helper()
 	big := make([]byte, configstore.MaxContent+1)
 	if _, err := try(b, owner, &configstore.Publish{Key: key("a"), Content: big}); !errors.Is(err, kv.ErrTooLarge) {
 		t.Errorf("Publish() of %d bytes = %v, want kv.ErrTooLarge", len(big), err)

@@ -22,6 +22,7 @@ func setLimit(t *testing.T, b Backend, l configstore.Limit) {
 
 // CTR-M25: size and number of items, of a namespace and of a group.
 func quotas(t *testing.T, b Backend) {
+	t.Helper()
 	setLimit(t, b, configstore.Limit{Scope: configstore.Scope{Namespace: "ns", Group: "g"}, Items: 2, MaxSize: 10})
 	publish(t, b, "a", "1")
 	publish(t, b, "b", "1")
@@ -45,6 +46,7 @@ func quotas(t *testing.T, b Backend) {
 }
 
 func quotaContention(t *testing.T, b Backend) {
+	t.Helper()
 	const limit = 20
 	setLimit(t, b, configstore.Limit{Scope: configstore.Scope{Namespace: "ns"}, Items: limit})
 	var (
@@ -71,6 +73,7 @@ func quotaContention(t *testing.T, b Backend) {
 }
 
 func search(t *testing.T, b Backend) {
+	t.Helper()
 	app := "shop"
 	for i := range 25 {
 		p := &configstore.Publish{Key: key(fmt.Sprintf("app-%02d", i)), Content: fmt.Appendf(nil, "text %d", i), Type: "text"}
@@ -128,6 +131,7 @@ func search(t *testing.T, b Backend) {
 
 // CTR-C03: changes in order, whole revisions, with what moved.
 func watch(t *testing.T, b Backend) {
+	t.Helper()
 	publish(t, b, "before", "x")
 	s, err := b.Configs.Watch(t.Context(), configstore.Query{Namespace: "ns"}, 0)
 	if err != nil {
@@ -177,6 +181,7 @@ func watch(t *testing.T, b Backend) {
 
 // CTR-C03, NAC-CFG-64: a read that an event caused sees what the event told of.
 func watchGet(t *testing.T, b Backend) {
+	t.Helper()
 	publish(t, b, "a", "0")
 	wantContent(t, b, "a", nil, "0")
 	s, err := b.Configs.Watch(t.Context(), configstore.Query{Namespace: "ns"}, 0)
@@ -213,6 +218,7 @@ func watchGet(t *testing.T, b Backend) {
 }
 
 func restart(t *testing.T, b Backend) {
+	t.Helper()
 	if b.Restart == nil {
 		t.Skip("this backend cannot be restarted")
 	}

@@ -21,6 +21,7 @@ type Backend struct {
 
 // Run runs the suite; open returns a fresh backend for each test.
 func Run(t *testing.T, open func(t *testing.T) Backend) {
+	t.Helper()
 	for name, test := range map[string]func(*testing.T, Backend){
 		"PublishReadRemove": publishReadRemove,
 		"NoChange":          noChange,

@@ -3,6 +3,7 @@ package authz
 import (
 	"context"
 	"fmt"
+	"slices"
 
 	"github.com/easynet-cn/batata/core/auth"
 	"github.com/easynet-cn/batata/core/kv"
@@ -23,12 +24,7 @@ type rule struct {
 }
 
 func (r rule) allows(a auth.Action) bool {
-	for _, have := range r.actions {
-		if have == a {
-			return true
-		}
-	}
-	return false
+	return slices.Contains(r.actions, a)
 }
 
 // current returns the policy of the applied state.
@@ -79,12 +75,7 @@ func loadPolicy(ctx context.Context, v kv.View, epoch uint64) (*policy, error) {
 
 // admin says whether user holds the role that may do everything.
 func (p *policy) admin(user string) bool {
-	for _, r := range p.roles[user] {
-		if r == auth.AdminRole {
-			return true
-		}
-	}
-	return false
+	return slices.Contains(p.roles[user], auth.AdminRole)
 }
 
 // allows says whether one of roles may do what r asks.

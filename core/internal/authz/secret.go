@@ -25,7 +25,7 @@ func Secret(path string) (secret []byte, created bool, err error) {
 		return nil, false, fmt.Errorf("read secret: %w", err)
 	}
 	secret = make([]byte, MinSecret)
-	rand.Read(secret) //nolint:errcheck // never returns an error
+	rand.Read(secret) // never returns an error
 	if err := writeFile(path, []byte(hex.EncodeToString(secret))); err != nil {
 		return nil, false, fmt.Errorf("write secret: %w", err)
 	}

@@ -32,7 +32,7 @@ func EncodeHead(h *configstore.Head) []byte {
 }
 
 // decodeHead reads a row written by EncodeHead.
-func decodeHead(b []byte) (*configstore.Head, error) {
+func decodeHead(b []byte) (*configstore.Head, error) { //nolint:gocyclo // one case per field
 	stamp, b, err := header(b)
 	if err != nil {
 		return nil, err

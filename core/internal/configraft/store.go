@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"maps"
 
 	"go.uber.org/zap"
 
@@ -130,9 +131,7 @@ func (s *Store) Counts() map[string]int64 {
 	s.catalog.mu.RLock()
 	defer s.catalog.mu.RUnlock()
 	out := make(map[string]int64, len(s.catalog.spaces))
-	for k, v := range s.catalog.spaces {
-		out[k] = v
-	}
+	maps.Copy(out, s.catalog.spaces)
 	return out
 }
 

@@ -184,7 +184,7 @@ func (l leases) KeepAlive(_ context.Context, ids []kv.LeaseID) ([]time.Duration,
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	for i, id := range ids {
-		if x := l.Lessor.leases[id]; x != nil {
+		if x := l.leases[id]; x != nil {
 			x.end, out[i] = now.Add(x.ttl), x.ttl
 		}
 	}

@@ -38,7 +38,7 @@ func (n *Node) Barrier(ctx context.Context, c kv.Consistency) (kv.Consistency, e
 	defer cancel()
 	if err := n.round(ctx); err != nil {
 		n.meters.fallbacks.Inc()
-		return kv.Local, nil //nolint:nilerr // the fallback is what Fresh means
+		return kv.Local, nil // the fallback is what Fresh means
 	}
 	return kv.Fresh, nil
 }

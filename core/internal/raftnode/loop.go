@@ -171,8 +171,8 @@ func (n *Node) publish(rd raft.Ready) {
 		}
 	}
 	if rd.HardState != nil {
-		n.term.Store(rd.HardState.GetTerm())
-		n.commit.Store(rd.HardState.GetCommit())
+		n.term.Store(rd.GetTerm())
+		n.commit.Store(rd.GetCommit())
 	}
 }
 
@@ -180,8 +180,7 @@ func (n *Node) publish(rd raft.Ready) {
 func (n *Node) save(rd raft.Ready) error {
 	for {
 		err := n.log.Save(rd.HardState, rd.Entries)
-		var space *raftlog.SpaceError
-		if !errors.As(err, &space) {
+		if _, full := errors.AsType[*raftlog.SpaceError](err); !full {
 			if n.readOnly.CompareAndSwap(true, false) {
 				n.logger.Info("there is room on the disk again")
 			}

@@ -46,7 +46,7 @@ func (m *meters) observe(applied uint64, bytes, ops, log int64) {
 // here.
 type raftLogger struct{ *zap.SugaredLogger }
 
-func (l raftLogger) Info(v ...any)                    { l.SugaredLogger.Debug(v...) }
-func (l raftLogger) Infof(format string, v ...any)    { l.SugaredLogger.Debugf(format, v...) }
+func (l raftLogger) Info(v ...any)                    { l.Debug(v...) }
+func (l raftLogger) Infof(format string, v ...any)    { l.Debugf(format, v...) }
 func (l raftLogger) Warning(v ...any)                 { l.Warn(v...) }
 func (l raftLogger) Warningf(format string, v ...any) { l.Warnf(format, v...) }

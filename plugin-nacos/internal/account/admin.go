@@ -32,7 +32,7 @@ func (a *API) firstAdmin(answer func(*web.Call, made) error, refuse func(*web.Ca
 		if token == "" {
 			token = c.Param("setupToken")
 		}
-		err := a.Directory.Bootstrap(c.Context(), auth.FirstAdmin{
+		err := a.directory.Bootstrap(c.Context(), auth.FirstAdmin{
 			User: adminName, Password: []byte(password), Local: c.Local(), Addr: c.Peer(), Token: token,
 		})
 		if errors.Is(err, auth.ErrBootstrapped) {

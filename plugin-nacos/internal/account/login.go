@@ -36,7 +36,7 @@ func (a *API) login(c *web.Call) error {
 		return ""
 	})
 	proof.Addr, proof.Plane = c.Peer(), auth.Client
-	id, err := a.Auth.Authenticate(c.Context(), proof)
+	id, err := a.auth.Authenticate(c.Context(), proof)
 	if errors.Is(err, auth.ErrCredentials) {
 		if nobody, e := a.nobody(c.Context()); e == nil && nobody {
 			return a.grant(c, grantedTo{Token: tokenNobody, TTL: int64(ttlNobody.Seconds()), User: proof.User})
@@ -46,7 +46,7 @@ func (a *API) login(c *web.Call) error {
 	if err != nil {
 		return err //nolint:wrapcheck // told by the table of errors
 	}
-	token, ttl, err := a.Auth.Issue(c.Context(), id, 0)
+	token, ttl, err := a.auth.Issue(c.Context(), id, 0)
 	if err != nil {
 		return fmt.Errorf("issue token: %w", err)
 	}
@@ -58,10 +58,10 @@ func (a *API) login(c *web.Call) error {
 // nobody says that clients need no login and that there is no account at all:
 // SDKs with stale credentials are then let in, to nothing.
 func (a *API) nobody(ctx context.Context) (bool, error) {
-	if a.Guarded {
+	if a.guarded {
 		return false, nil
 	}
-	users, err := a.Directory.Users(ctx, auth.Query{Limit: 1})
+	users, err := a.directory.Users(ctx, auth.Query{Limit: 1})
 	if err != nil {
 		return false, fmt.Errorf("look for accounts: %w", err)
 	}

@@ -10,10 +10,14 @@ import (
 
 // API holds what the handlers stand on.
 type API struct {
-	Auth      auth.Auth
-	Directory auth.Directory
-	// Guarded says that the client plane needs a login.
-	Guarded bool
+	auth      auth.Auth
+	directory auth.Directory
+	guarded   bool
+}
+
+// New builds an API; guarded says that the client plane needs a login.
+func New(a auth.Auth, d auth.Directory, guarded bool) *API {
+	return &API{auth: a, directory: d, guarded: guarded}
 }
 
 // Routes is the table of endpoints. All are open: each proves its caller itself

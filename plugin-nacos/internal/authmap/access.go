@@ -4,7 +4,7 @@ import (
 	"github.com/easynet-cn/batata/core/auth"
 )
 
-// Kind of resource as grants name it.
+// KindConfig is the kind of resource as grants name it.
 const KindConfig = "config"
 
 // Access is what a route asks of its caller. The zero value is invalid, so that

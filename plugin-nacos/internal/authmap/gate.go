@@ -63,7 +63,7 @@ func (g *Gate) Authenticate(ctx context.Context, c auth.Credentials) (*auth.Iden
 	case err == nil:
 		return id, nil
 	case !guarded:
-		return nil, nil //nolint:nilnil,nilerr // as above
+		return nil, nil //nolint:nilnil // as above
 	}
 	return nil, unknown(err)
 }

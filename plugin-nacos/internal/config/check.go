@@ -130,8 +130,10 @@ func checkMeta(p *Publish) error {
 		name, value string
 		limit       int
 	}{
-		{"desc", p.Desc, maxDesc}, {"use", p.Use, maxUse},
-		{"effect", p.Effect, maxEffect}, {"schema", p.Schema, maxSchema},
+		{"desc", p.Desc, maxDesc},
+		{"use", p.Use, maxUse},
+		{"effect", p.Effect, maxEffect},
+		{"schema", p.Schema, maxSchema},
 	} {
 		if utf8.RuneCountInString(f.value) > f.limit {
 			return &Error{BadMeta, fmt.Sprintf("too long %s, over %d", f.name, f.limit)}

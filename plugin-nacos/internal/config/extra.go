@@ -46,9 +46,12 @@ func (p *Publish) ext() []byte {
 // meta is what the history keeps with the version (NAD-SEM-13).
 func (p *Publish) meta() configstore.Pairs {
 	all := configstore.Pairs{
-		{Key: "c_desc", Value: p.Desc}, {Key: "c_effect", Value: p.Effect},
-		{Key: "c_schema", Value: p.Schema}, {Key: "c_use", Value: p.Use},
-		{Key: "config_tags", Value: ""}, {Key: "src_user", Value: p.SrcUser},
+		{Key: "c_desc", Value: p.Desc},
+		{Key: "c_effect", Value: p.Effect},
+		{Key: "c_schema", Value: p.Schema},
+		{Key: "c_use", Value: p.Use},
+		{Key: "config_tags", Value: ""},
+		{Key: "src_user", Value: p.SrcUser},
 	}
 	if p.Tags != nil {
 		all[4].Value = strings.Join(splitTags(*p.Tags), ",")

@@ -76,8 +76,7 @@ func (s *Service) Publish(ctx context.Context, by auth.Actor, p Publish) error {
 		}
 		op.If = guard
 		_, err = txn.Publish(ctx, s.committer, by, configstore.Op{Publish: op})
-		var refused *configstore.GuardError
-		if !errors.As(err, &refused) {
+		if _, overtaken := errors.AsType[*configstore.GuardError](err); !overtaken {
 			return publishError(op.Key, err)
 		}
 	}

@@ -30,10 +30,10 @@ type Answer struct {
 
 // ErrStarting reports a server that has not loaded its data: never a 404, which
 // would make clients delete their snapshots (NAC-SET-10, NAC-QRK-18).
-var ErrStarting = errors.New("server is STARTING now, please try again later!")
+var ErrStarting = errors.New("server is STARTING now, please try again later!") //nolint:revive,staticcheck // the text of the reference
 
 // ErrBusy reports a server that holds as many requests as it may (NAC-H1C-40).
-var ErrBusy = errors.New("server is busy, please try again later!")
+var ErrBusy = errors.New("server is busy, please try again later!") //nolint:revive,staticcheck // likewise
 
 // The summaries of codes.
 const (
@@ -75,8 +75,7 @@ var causes = []struct {
 // Of looks an error up in the table. What the table does not know is a failure
 // of the server, whose text stays inside.
 func Of(err error) Answer {
-	var refused *config.Error
-	if errors.As(err, &refused) {
+	if refused, ok := errors.AsType[*config.Error](err); ok {
 		a := reasons[refused.Reason]
 		a.Detail = refused.Detail
 		return a
@@ -84,8 +83,7 @@ func Of(err error) Answer {
 	if a, ok := ofAuth(err); ok {
 		return a
 	}
-	var quota *configstore.QuotaError
-	if errors.As(err, &quota) {
+	if quota, ok := errors.AsType[*configstore.QuotaError](err); ok {
 		return ofQuota(quota)
 	}
 	for _, c := range causes {

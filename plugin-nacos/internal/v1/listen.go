@@ -42,7 +42,7 @@ func (a *API) listen(c *web.Call) error {
 		changed, err = a.Polls.Wait(c.Context(), p, hold)
 	}
 	if errors.Is(err, errs.ErrBusy) {
-		pause(c, time.Second+rand.N(2*time.Second)) //nolint:gosec // spreads retries, guards nothing
+		pause(c, time.Second+rand.N(2*time.Second)) // spreads their retries
 	}
 	if err != nil {
 		return err

@@ -174,8 +174,7 @@ func failEnveloped(s Style, c *Call, a errs.Answer, err error) {
 	if s == Account || errors.As(err, &denied) && denied.Expired() {
 		out.Message = a.Detail
 	}
-	var locked *auth.LockedError
-	if errors.As(err, &locked) {
+	if locked, ok := errors.AsType[*auth.LockedError](err); ok {
 		seconds := max(1, int(time.Until(locked.Until).Seconds()))
 		c.W.Header().Set("Retry-After", strconv.Itoa(seconds))
 	}
