@@ -3,13 +3,11 @@ package host
 import (
 	"errors"
 	"fmt"
-	"reflect"
 	"slices"
 	"strings"
 
-	"github.com/go-viper/mapstructure/v2"
-
 	"github.com/easynet-cn/batata/core/plugin"
+	"github.com/easynet-cn/batata/core/plugin/inproc"
 	"github.com/easynet-cn/batata/server/internal/conf"
 )
 
@@ -39,20 +37,9 @@ func cut(m plugin.Manifest, raw map[string]any) (*section, error) {
 			own[k] = v
 		}
 	}
-	if m.Config == nil {
-		if len(own) > 0 {
-			errs = append(errs, fmt.Errorf("%s: this plugin has no settings of its own", path))
-		}
-		return s, errors.Join(errs...)
-	}
-	s.config = m.Config()
-	errs = append(errs, decode(path, own, s.config))
-	if err := s.config.Validate(); err != nil {
-		for line := range strings.Lines(err.Error()) {
-			errs = append(errs, fmt.Errorf("%s.%s", path, strings.TrimSuffix(line, "\n")))
-		}
-	}
-	return s, errors.Join(errs...)
+	c, err := inproc.Section{Path: path, Values: own, Nearest: conf.Nearest}.Decode(m.Config)
+	s.config = c
+	return s, errors.Join(append(errs, err)...)
 }
 
 func (s *section) listeners(path string, m plugin.Manifest, raw any) error {
@@ -89,7 +76,11 @@ func (s *section) mounts(path string, m plugin.Manifest, raw any) error {
 func texts(v any) []string {
 	list, ok := v.([]any)
 	if !ok {
-		return strings.Split(fmt.Sprint(v), ",")
+		out := strings.Split(fmt.Sprint(v), ",")
+		for i := range out {
+			out[i] = strings.TrimSpace(out[i])
+		}
+		return out
 	}
 	out := make([]string, len(list))
 	for i := range list {
@@ -116,48 +107,6 @@ func each(path string, raw any, fn func(string, map[string]any) error) error {
 		errs = append(errs, fn(name, one))
 	}
 	return errors.Join(errs...)
-}
-
-// decode fills a struct with koanf tags; unknown keys are errors that name the
-// nearest known one.
-func decode(path string, raw map[string]any, into any) error {
-	var meta mapstructure.Metadata
-	d, err := mapstructure.NewDecoder(&mapstructure.DecoderConfig{
-		Result: into, TagName: "koanf", WeaklyTypedInput: true, Metadata: &meta,
-		DecodeHook: mapstructure.ComposeDecodeHookFunc(
-			mapstructure.StringToTimeDurationHookFunc(), mapstructure.StringToSliceHookFunc(",")),
-	})
-	if err != nil {
-		return fmt.Errorf("%s: %w", path, err)
-	}
-	var errs []error
-	if err := d.Decode(raw); err != nil {
-		for line := range strings.Lines(err.Error()) {
-			errs = append(errs, fmt.Errorf("%s: %s", path, strings.TrimSpace(line)))
-		}
-	}
-	slices.Sort(meta.Unused)
-	for _, key := range meta.Unused {
-		errs = append(errs, fmt.Errorf("%s.%s: unknown key%s", path, key, suggest(key, keysOf(reflect.TypeOf(into).Elem(), ""))))
-	}
-	return errors.Join(errs...)
-}
-
-// keysOf lists the keys of a struct by its tags, nested ones with dots.
-func keysOf(t reflect.Type, prefix string) []string {
-	var out []string
-	if t.Kind() != reflect.Struct {
-		return nil
-	}
-	for f := range t.Fields() {
-		tag := f.Tag.Get("koanf")
-		if tag == "" {
-			continue
-		}
-		out = append(out, prefix+tag)
-		out = append(out, keysOf(f.Type, prefix+tag+".")...)
-	}
-	return out
 }
 
 // suggest says what was probably meant.
