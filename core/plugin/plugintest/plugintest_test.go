@@ -104,16 +104,16 @@ func echo(ctx context.Context, l net.Listener) error {
 	}
 }
 
-func call(f func(context.Context) error, ctx context.Context) error {
+func call(ctx context.Context, f func(context.Context) error) error {
 	if f == nil {
 		return nil
 	}
 	return f(ctx)
 }
 
-func (e *example) Start(ctx context.Context) error    { return call(e.start, ctx) }
-func (e *example) Drain(ctx context.Context) error    { return call(e.drain, ctx) }
-func (e *example) Shutdown(ctx context.Context) error { return call(e.shutdown, ctx) }
+func (e *example) Start(ctx context.Context) error    { return call(ctx, e.start) }
+func (e *example) Drain(ctx context.Context) error    { return call(ctx, e.drain) }
+func (e *example) Shutdown(ctx context.Context) error { return call(ctx, e.shutdown) }
 
 func (e *example) Ready(context.Context) error {
 	if e.ready == nil {
@@ -171,7 +171,9 @@ func TestRulesRefuse(t *testing.T) {
 		}, "second shutdown: EOF"},
 		"start fails":    {"life", func(e *example) { e.start = func(context.Context) error { return io.EOF } }, "start: EOF"},
 		"handler panics": {"serves", func(e *example) { e.handler = func(http.ResponseWriter, *http.Request) { panic("oops") } }, "handler panicked: oops"},
-		"handler fails":  {"serves", func(e *example) { e.handler = func(w http.ResponseWriter, _ *http.Request) { w.WriteHeader(503) } }, "status 503"},
+		"handler fails": {"serves", func(e *example) {
+			e.handler = func(w http.ResponseWriter, _ *http.Request) { w.WriteHeader(http.StatusServiceUnavailable) }
+		}, "status 503"},
 		"mount not served": {"serves", func(e *example) {
 			e.manifest = func(m *plugin.Manifest) {
 				m.Mounts = append(m.Mounts, plugin.Mount{Name: "x", Listener: plugin.Main, Prefixes: []string{"/x"}})

@@ -4,60 +4,34 @@ import (
 	"net/http"
 	"runtime/debug"
 	"slices"
-	"strings"
 	"sync"
 
 	"github.com/prometheus/client_golang/prometheus"
 	"go.uber.org/zap"
 
 	"github.com/easynet-cn/batata/core/plugin"
+	"github.com/easynet-cn/batata/core/plugin/inproc"
 )
 
-// dispatcher routes requests to mounts by whole segments of the path, the longest
-// prefix first. The path is neither cleaned nor changed: what was routed is what
-// the plugin sees (SEC-04). The table never changes.
+// dispatcher routes requests to mounts. The path is neither cleaned nor changed:
+// what was routed is what the plugin sees (SEC-04). The table never changes.
 type dispatcher struct {
-	mounts []mounted // longest prefix first
+	inproc.Mounts
 	counts *counts
 	logger *zap.Logger
 }
 
-type mounted struct {
-	prefix  string // without a final slash; empty: everything
-	handler http.Handler
-}
-
-func newDispatcher(counts *counts, logger *zap.Logger) *dispatcher {
-	return &dispatcher{counts: counts, logger: logger}
-}
-
-func (d *dispatcher) add(prefix string, h http.Handler) {
-	d.mounts = append(d.mounts, mounted{clean(prefix), h})
-	slices.SortStableFunc(d.mounts, func(a, b mounted) int { return len(b.prefix) - len(a.prefix) })
-}
-
-// find returns the mount of a path, or nil.
-func (d *dispatcher) find(path string) *mounted {
-	for i := range d.mounts {
-		m := &d.mounts[i]
-		if strings.HasPrefix(path, m.prefix) && (len(path) == len(m.prefix) || path[len(m.prefix)] == '/') {
-			return m
-		}
-	}
-	return nil
-}
-
 // ServeHTTP implements http.Handler.
 func (d *dispatcher) ServeHTTP(w http.ResponseWriter, r *http.Request) {
-	m := d.find(r.URL.Path)
+	m := d.Find(r.URL.Path)
 	if m == nil {
 		d.counts.add(r.Method, "none")
 		http.NotFound(w, r)
 		return
 	}
-	rec := &recorder{ResponseWriter: w, route: m.prefix}
+	rec := &recorder{ResponseWriter: w, route: m.Prefix}
 	defer d.finish(rec, r)
-	m.handler.ServeHTTP(rec, r)
+	m.Handler.ServeHTTP(rec, r)
 }
 
 // finish counts a request and keeps a panic from ending the server.

@@ -68,7 +68,7 @@ type running struct {
 
 // New plans, without any side effect.
 func New(s Settings) (*Host, error) {
-	p, err := plan(s.Plugins, s.Sections, s.Main)
+	p, err := plan(s)
 	if err != nil {
 		return nil, fmt.Errorf("plugins: %w", err)
 	}
@@ -84,17 +84,9 @@ func (h *Host) Start(ctx context.Context, leads func() bool) error {
 	if err := h.bind(ctx); err != nil {
 		return err
 	}
-	manifests := make([]plugin.Manifest, 0, len(h.plan.Plugins))
-	for _, p := range h.plan.Plugins {
-		manifests = append(manifests, p.Manifest)
-	}
-	points, err := inproc.Connect(manifests)
-	if err != nil {
-		return err
-	}
 	encoders := new(inproc.Encoders)
 	for _, p := range h.plan.Plugins {
-		if err := h.build(ctx, p, points, encoders, leads); err != nil {
+		if err := h.build(ctx, p, encoders, leads); err != nil {
 			return fmt.Errorf("plugin %s: %w", p.Manifest.Name, err)
 		}
 	}
@@ -105,7 +97,7 @@ func (h *Host) Start(ctx context.Context, leads func() bool) error {
 			return fmt.Errorf("plugin %s: start: %w", r.Manifest.Name, err)
 		}
 		r.host.StartWorkers() //nolint:contextcheck // ctx is for starting only, workers outlive it
-		if err := h.await(ctx, r); err != nil {
+		if err := inproc.Await(ctx, r.instance); err != nil {
 			return fmt.Errorf("plugin %s: %w", r.Manifest.Name, err)
 		}
 		h.logger.Info("plugin ready", zap.String("plugin", r.Manifest.Name), zap.Duration("elapsed", time.Since(begin)))
@@ -114,13 +106,13 @@ func (h *Host) Start(ctx context.Context, leads func() bool) error {
 }
 
 // build attaches a plugin and takes its registrations.
-func (h *Host) build(ctx context.Context, p *Planned, points *inproc.Points, encoders *inproc.Encoders, leads func() bool) error {
+func (h *Host) build(ctx context.Context, p *Planned, encoders *inproc.Encoders, leads func() bool) error {
 	core, err := h.settings.Core.Attach(ctx, p.Manifest.Name, p.Manifest.Tables)
 	if err != nil {
 		return err
 	}
 	in := inproc.NewHost(inproc.Settings{
-		Manifest: p.Manifest, Core: core, Config: p.Config, Prefixes: p.Prefixes, Points: points,
+		Manifest: p.Manifest, Core: core, Config: p.Config, Prefixes: p.Prefixes, Points: h.plan.points,
 		Encoders: encoders, Logger: h.logger.Named(p.Manifest.Name), Metrics: h.settings.Metrics, Leads: leads,
 	})
 	instance, err := p.Plugin.New(ctx, in)
@@ -130,30 +122,6 @@ func (h *Host) build(ctx context.Context, p *Planned, points *inproc.Points, enc
 	in.Seal()
 	h.plugins = append(h.plugins, &running{Planned: p, host: in, instance: instance})
 	return nil
-}
-
-// readyPoll is how often a plugin that is not ready is asked again.
-const readyPoll = 10 * time.Millisecond
-
-// await returns when a plugin is ready.
-func (h *Host) await(ctx context.Context, r *running) error {
-	readier, ok := r.instance.(plugin.Readier)
-	if !ok {
-		return nil
-	}
-	tick := time.NewTicker(readyPoll)
-	defer tick.Stop()
-	for {
-		err := readier.Ready(ctx)
-		if err == nil {
-			return nil
-		}
-		select {
-		case <-ctx.Done():
-			return fmt.Errorf("not ready: %w", err)
-		case <-tick.C:
-		}
-	}
 }
 
 // Ready reports the state of core, of each plugin, and the listeners that are

@@ -124,10 +124,10 @@ func (h *Host) run(b *bound, what string, serve func() error) {
 
 // serveShared serves HTTP and gRPC on one port.
 func (h *Host) serveShared(b *bound, counts *counts) {
-	d := newDispatcher(counts, h.logger)
+	d := &dispatcher{counts: counts, logger: h.logger}
 	if b.Owner == "" {
 		for prefix, handler := range h.settings.System {
-			d.add(prefix, handler)
+			d.Add(prefix, handler)
 		}
 	}
 	var regs []inproc.GRPC
@@ -139,7 +139,7 @@ func (h *Host) serveShared(b *bound, counts *counts) {
 		regs = append(regs, r.servicesOn(b.Name)...)
 	}
 	b.mux = mux.New(b.tcp, mux.Options{
-		TLS: h.settings.TLS, Plaintext: h.settings.Plaintext, OnlyGRPC: len(d.mounts) == 0,
+		TLS: h.settings.TLS, Plaintext: h.settings.Plaintext, OnlyGRPC: d.Len() == 0,
 		Admit: h.settings.Admission, Logger: h.logger,
 	})
 	b.http = &http.Server{
@@ -163,7 +163,7 @@ func (r *running) mountOn(listener string, d *dispatcher) {
 			continue
 		}
 		for _, prefix := range r.Prefixes[m.Name] {
-			d.add(prefix, handler)
+			d.Add(prefix, handler)
 		}
 	}
 }

@@ -5,11 +5,13 @@ import (
 	"fmt"
 	"maps"
 	"net"
+	"net/http"
 	"slices"
 	"strconv"
 	"strings"
 
 	"github.com/easynet-cn/batata/core/plugin"
+	"github.com/easynet-cn/batata/core/plugin/inproc"
 )
 
 // Plan is what the manifests and the configuration come to: who listens where,
@@ -17,6 +19,7 @@ import (
 type Plan struct {
 	Plugins   []*Planned
 	Listeners []*Listening
+	points    *inproc.Points
 }
 
 // Planned is one plugin with its effective settings.
@@ -52,35 +55,39 @@ type Main struct {
 }
 
 // plan checks all plugins; the error lists every conflict.
-func plan(plugins []plugin.Plugin, sections map[string]map[string]any, main Main) (*Plan, error) {
+func plan(s Settings) (*Plan, error) {
 	p := &Plan{Listeners: []*Listening{{
-		Name: plugin.Main, Network: "tcp", Address: net.JoinHostPort(main.Bind, strconv.Itoa(main.Port)), Key: main.Key,
+		Name: plugin.Main, Network: "tcp", Address: net.JoinHostPort(s.Main.Bind, strconv.Itoa(s.Main.Port)), Key: s.Main.Key,
 	}}}
 	var errs []error
 	known := map[string]bool{}
-	for _, x := range plugins {
+	for _, x := range s.Plugins {
 		m := x.Manifest()
 		if known[m.Name] {
 			errs = append(errs, fmt.Errorf("plugin %s: twice", m.Name))
 			continue
 		}
 		known[m.Name] = true
-		if mode := fmt.Sprint(sections[m.Name]["mode"]); mode == "off" {
+		if mode := fmt.Sprint(s.Sections[m.Name]["mode"]); mode == "off" {
 			continue
 		}
-		one, err := p.add(x, m, sections[m.Name], main)
+		if err := inproc.Check(m); err != nil {
+			errs = append(errs, err)
+			continue
+		}
+		one, err := p.add(x, m, s.Sections[m.Name], s.Main)
 		if err != nil {
 			errs = append(errs, err)
 			continue
 		}
 		p.Plugins = append(p.Plugins, one)
 	}
-	for _, name := range slices.Sorted(maps.Keys(sections)) {
+	for _, name := range slices.Sorted(maps.Keys(s.Sections)) {
 		if !known[name] {
 			errs = append(errs, fmt.Errorf("plugins.%s: this server has no plugin %s%s", name, name, suggest(name, slices.Collect(maps.Keys(known)))))
 		}
 	}
-	errs = append(errs, p.conflicts()...)
+	errs = append(errs, p.addresses(), p.prefixes(s.System), p.connect())
 	return p, errors.Join(errs...)
 }
 
@@ -148,36 +155,59 @@ func address(l plugin.Listener, own string, given bool, main Main) (string, erro
 	return net.JoinHostPort(host, port), nil
 }
 
-// conflicts finds addresses, prefixes and tables claimed twice.
-func (p *Plan) conflicts() []error {
+// addresses finds those claimed twice.
+func (p *Plan) addresses() error {
 	var errs []error
-	addresses, prefixes := map[string]string{}, map[string]string{}
+	taken := map[string]string{}
 	for _, l := range p.Listeners {
 		if l.Address == "" || strings.HasSuffix(l.Address, ":0") {
 			continue
 		}
 		at := l.Network + " " + l.Address
-		if other, taken := addresses[at]; taken {
+		if other := taken[at]; other != "" {
 			errs = append(errs, fmt.Errorf("address %s: %s and %s", at, other, l.Key))
 		}
-		addresses[at] = l.Key
+		taken[at] = l.Key
+	}
+	return errors.Join(errs...)
+}
+
+// prefixes finds those claimed twice on one listener (ARC-P03); the server has
+// some of its own on the main one.
+func (p *Plan) prefixes(system map[string]http.Handler) error {
+	type place struct{ owner, listener, prefix string }
+	var errs []error
+	taken := map[place]string{}
+	for path := range system {
+		taken[place{"", plugin.Main, inproc.Clean(path)}] = "the server"
 	}
 	for _, one := range p.Plugins {
 		for _, m := range one.Manifest.Mounts {
+			at := place{listener: m.Listener}
+			if m.Listener != plugin.Main {
+				at.owner = one.Manifest.Name
+			}
 			for _, prefix := range one.Prefixes[m.Name] {
 				if !strings.HasPrefix(prefix, "/") {
 					errs = append(errs, fmt.Errorf("plugin %s: mount %s: prefix %q does not begin with /", one.Manifest.Name, m.Name, prefix))
 				}
-				at := m.Listener + " " + clean(prefix)
-				if other, taken := prefixes[at]; taken {
+				at.prefix = inproc.Clean(prefix)
+				if other := taken[at]; other != "" {
 					errs = append(errs, fmt.Errorf("prefix %s: claimed by %s and by %s", prefix, other, one.Manifest.Name))
 				}
-				prefixes[at] = one.Manifest.Name
+				taken[at] = one.Manifest.Name
 			}
 		}
 	}
-	return errs
+	return errors.Join(errs...)
 }
 
-// clean is a prefix without a final slash.
-func clean(prefix string) string { return strings.TrimRight(prefix, "/") }
+// connect matches extension points.
+func (p *Plan) connect() (err error) {
+	manifests := make([]plugin.Manifest, len(p.Plugins))
+	for i, one := range p.Plugins {
+		manifests[i] = one.Manifest
+	}
+	p.points, err = inproc.Connect(manifests)
+	return err
+}
