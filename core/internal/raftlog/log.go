@@ -244,6 +244,9 @@ func (l *Log) write(b []byte) (*segment, int64, error) {
 	}
 	// gofail: var raftlogAfterWrite struct{}
 	seg.end += size
+	if seg.end > seg.size/2 {
+		l.spares.want() // before it is needed
+	}
 	return seg, off, nil
 }
 

@@ -16,6 +16,10 @@ const (
 	spareSuffix   = ".spare"
 )
 
+// firstSegment is the size of the first file of a new log, so that an empty
+// server starts at once.
+const firstSegment = 1 << 20
+
 // segment is one file of the log.
 type segment struct {
 	seq     uint64
@@ -63,7 +67,11 @@ func (l *Log) roll(size int64) (*segment, error) {
 	head := appendHead(make([]byte, frameHeader, 128), l.state, l.mark, before)
 	need := frameSize(len(head)-frameHeader) + size
 	// gofail: var raftlogBeforeRoll struct{}
-	file, length, err := l.spares.take(max(need, l.options.SegmentSize))
+	size = l.options.SegmentSize
+	if len(l.segments) == 0 {
+		size = min(size, firstSegment)
+	}
+	file, length, err := l.spares.take(max(need, size))
 	if err != nil {
 		return nil, &SpaceError{cause: err}
 	}

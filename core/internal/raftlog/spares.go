@@ -39,12 +39,15 @@ func startSpares(dir string, size int64, logger *zap.Logger) *spares {
 		stop:   make(chan struct{}),
 		done:   make(chan struct{}),
 	}
-	s.want()
 	go s.run()
 	return s
 }
 
+// want asks for a file, unless one is there.
 func (s *spares) want() {
+	if len(s.ready) > 0 {
+		return
+	}
 	select {
 	case s.wanted <- struct{}{}:
 	default: // asked for already
@@ -85,7 +88,6 @@ func (s *spares) offer(x spare) bool {
 
 // take returns a file of at least size bytes, durable in size, and its size.
 func (s *spares) take(size int64) (*os.File, int64, error) {
-	defer s.want()
 	if size <= s.size {
 		select {
 		case x := <-s.ready:
