@@ -21,6 +21,9 @@ const (
 	Port
 	// Duration is a number with a unit, such as 500ms or 5s.
 	Duration
+	// Path is the prefix of URLs: it gets a leading slash and loses final ones;
+	// empty is the root.
+	Path
 )
 
 // Key is one documented configuration key.
@@ -76,6 +79,11 @@ func (k *Key) parse(text string) (any, error) {
 			return nil, fmt.Errorf("%s: want a duration such as 500ms or 5s, got %q", k.Name, k.show(text))
 		}
 		return d, nil
+	case Path:
+		if strings.ContainsAny(text, " ,?#%;") {
+			return nil, fmt.Errorf("%s: want a path such as /nacos, got %q", k.Name, k.show(text))
+		}
+		return "/" + strings.Trim(text, "/"), nil
 	case Text:
 	}
 	return text, nil

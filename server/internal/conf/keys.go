@@ -115,7 +115,7 @@ func authKeys() []Key {
 func nacosKeys() []Key {
 	return []Key{
 		{
-			Name: "nacos.server.context-path", Kind: Text, Default: "/nacos",
+			Name: "nacos.server.context-path", Kind: Path, Default: "/nacos", Plugin: "nacos.mounts.api.prefixes",
 			Aliases: []string{"nacos.server.contextPath", "server.servlet.contextPath", "server.servlet.context-path"},
 			Env:     []string{"SERVER_SERVLET_CONTEXTPATH"},
 			Doc:     "prefix of all paths on the main port",

@@ -213,7 +213,7 @@ func (l *loader) known(key string, s setting) {
 		return
 	}
 	l.out.values[key], l.out.origin[key] = v, s.origin
-	if k.Plugin != "" {
+	if k.Plugin != "" && s.origin != "" { // the defaults of a plugin are its own (STY-22)
 		l.out.section(k.Plugin, v)
 	}
 }

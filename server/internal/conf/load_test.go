@@ -105,6 +105,40 @@ func TestLoadEnvironment(t *testing.T) {
 	}
 }
 
+// PRD-03: the context path is the prefix of the plugin's mount, in every
+// spelling of an operator (ARC-P12).
+func TestLoadContextPath(t *testing.T) {
+	tests := map[string]struct {
+		set  string
+		want any // prefix; nil: the plugin's own default
+	}{
+		"default":       {"log.level=info", nil},
+		"documented":    {"nacos.server.context-path=/batata", "/batata"},
+		"camel case":    {"nacos.server.contextPath=/batata", "/batata"},
+		"spring":        {"server.servlet.contextPath=/batata", "/batata"},
+		"no slash":      {"nacos.server.contextPath=batata/", "/batata"},
+		"two segments":  {"nacos.server.contextPath=/a/b", "/a/b"},
+		"root":          {"nacos.server.contextPath=/", "/"},
+		"empty is root": {"nacos.server.contextPath=", "/"},
+	}
+	for name, tt := range tests {
+		t.Run(name, func(t *testing.T) {
+			v, err := Load(Source{Dir: t.TempDir(), Flags: []string{tt.set}})
+			if err != nil {
+				t.Fatalf("Load(%s) = %v", tt.set, err)
+			}
+			mounts, _ := v.Plugins["nacos"]["mounts"].(map[string]any)
+			api, _ := mounts["api"].(map[string]any)
+			if got := api["prefixes"]; got != tt.want {
+				t.Errorf("Load(%s): prefixes = %v, want %v", tt.set, got, tt.want)
+			}
+		})
+	}
+	if _, err := Load(Source{Dir: t.TempDir(), Flags: []string{"nacos.server.contextPath=/a?b"}}); err == nil {
+		t.Error("Load(/a?b) = nil error, want a refusal")
+	}
+}
+
 // PRD-03: a service link of Kubernetes is no port.
 func TestLoadServiceLink(t *testing.T) {
 	v, err := Load(Source{Dir: t.TempDir(), Env: environ(map[string]string{"NACOS_SERVER_MAIN_PORT": "tcp://10.0.0.1:8848"})})
