@@ -74,7 +74,7 @@ func (personality) New(_ context.Context, h plugin.Host) (plugin.Instance, error
 
 	router := web.NewRouter(gate, h.Logger(), h.Prefixes(mountAPI))
 	router.Add(slices.Concat( //nolint:contextcheck // handlers have the context of their request
-		(&v1.API{Configs: configs, Polls: i.polls, Listeners: rpc, Ready: i.Ready, Owner: name}).Routes(),
+		(&v1.API{Configs: configs, Polls: i.polls, Listeners: rpc, Ready: i.Ready, Owner: name, Encoder: h.Encoder("config-headers")}).Routes(),
 		(&v3.API{Configs: configs, Ready: i.Ready}).Routes(),
 		account.New(h.Auth(), h.Directory(), cfg.Auth.Enabled).Routes(), //nolint:contextcheck // likewise
 	)...)

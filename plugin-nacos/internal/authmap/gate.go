@@ -37,6 +37,10 @@ func (g *Gate) Guarded(p auth.Plane) bool {
 	}
 }
 
+// Asks says whether it matters who makes a call: on an open plane only for what
+// is recorded with a write.
+func (g *Gate) Asks(a Access) bool { return g.Guarded(a.plane) || a.action != auth.Read }
+
 // Server says whether a request carries the server identity.
 func (g *Gate) Server(header Source) bool {
 	if g.switches.IdentityKey == "" || g.switches.IdentityValue == "" {

@@ -57,11 +57,12 @@ func (a *API) content(c *web.Call) error {
 	}
 	h := c.W.Header()
 	web.NoCache(h)
-	h["Config-Type"] = []string{typeOf(res)}
-	h["Content-Md5"] = []string{res.MD5()}
-	h["Last-Modified"] = []string{time.UnixMilli(res.Modified()).UTC().Format(http.TimeFormat)}
+	md5, modified := a.stamps(res)
+	values := &[...]string{typeOf(res), md5, modified, ""} // one allocation for all
+	h["Config-Type"], h["Content-Md5"], h["Last-Modified"] = values[0:1:1], values[1:2:2], values[2:3:3]
 	if key, ok := res.DataKey(); ok {
-		h["Encrypted-Data-Key"] = []string{key}
+		values[3] = key
+		h["Encrypted-Data-Key"] = values[3:4:4]
 	}
 	if res.Beta() {
 		h.Set("Isbeta", "true")
@@ -70,6 +71,19 @@ func (a *API) content(c *web.Call) error {
 		h.Set("Tag", url.QueryEscape(tag))
 	}
 	return c.Bytes(contentText, res.Item.Content)
+}
+
+// stamps are the digest and the date of an item as headers carry them, rendered
+// once per item.
+func (a *API) stamps(r *config.Result) (md5, modified string) {
+	const digest = 32 // bytes of the hex text
+	b := r.Item.Memo.Load(a.Encoder)
+	if b == nil {
+		b = time.UnixMilli(r.Modified()).UTC().AppendFormat([]byte(r.MD5()), http.TimeFormat)
+		b = r.Item.Memo.Store(a.Encoder, b)
+	}
+	both := string(b)
+	return both[:digest], both[digest:]
 }
 
 func typeOf(r *config.Result) string {

@@ -6,6 +6,7 @@ import (
 
 	"github.com/easynet-cn/batata/core/auth"
 	"github.com/easynet-cn/batata/core/configstore"
+	"github.com/easynet-cn/batata/core/memo"
 	"github.com/easynet-cn/batata/plugin-nacos/internal/authmap"
 	"github.com/easynet-cn/batata/plugin-nacos/internal/config"
 	"github.com/easynet-cn/batata/plugin-nacos/internal/poll"
@@ -19,6 +20,8 @@ type API struct {
 	// Listeners tells who listens by connections; merged into what Polls knows.
 	Listeners Listeners
 	Ready     func(context.Context) error
+	// Encoder keeps the headers of a read beside the item.
+	Encoder memo.ID
 	// Owner is the plugin whose extra data of a config is shown.
 	Owner string
 }

@@ -100,14 +100,35 @@ var ( //nolint:gochecknoglobals // constants that Go cannot say
 	pragma       = []string{"no-cache"}
 	cacheControl = []string{"no-cache,no-store"}
 	expires      = []string{"Thu, 01 Jan 1970 00:00:00 GMT"}
+	typeText     = []string{contentText}
+	typeJSON     = []string{contentJSON}
+	typeJSONUTF8 = []string{contentJSONUTF8}
 )
+
+// known is the size up to which net/http finds the length of a body by itself. A
+// header of up to eight fields is cheaper than one of nine.
+const known = 2 << 10
 
 func write(w http.ResponseWriter, status int, contentType string, b []byte) {
 	h := w.Header()
-	h["Content-Type"] = []string{contentType}
-	h["Content-Length"] = []string{strconv.Itoa(len(b))}
+	h["Content-Type"] = typeValue(contentType)
+	if len(b) > known {
+		h["Content-Length"] = []string{strconv.Itoa(len(b))}
+	}
 	w.WriteHeader(status)
 	_, _ = w.Write(b) // a client that is gone needs no answer
+}
+
+func typeValue(contentType string) []string {
+	switch contentType {
+	case contentText:
+		return typeText
+	case contentJSONUTF8:
+		return typeJSONUTF8
+	case contentJSON:
+		return typeJSON
+	}
+	return []string{contentType}
 }
 
 // fail tells an error in the style of the route.

@@ -18,6 +18,7 @@ type Call struct {
 	Identity *auth.Identity
 
 	params params
+	room   [4]param // for requests with few of them
 }
 
 // Context ends when the client is gone.

@@ -74,8 +74,9 @@ func (ps params) addEncoded(text string) (params, error) {
 
 // parse reads all parameters of a request: the query, then a form or multipart
 // body, for every method (NAC-HTP-02). Other bodies are left alone.
-func parse(w http.ResponseWriter, r *http.Request) (params, error) {
-	ps, err := params(nil).addEncoded(r.URL.RawQuery)
+// room is where the first ones are kept.
+func parse(w http.ResponseWriter, r *http.Request, room params) (params, error) {
+	ps, err := room.addEncoded(r.URL.RawQuery)
 	if err != nil || r.Body == nil || r.Body == http.NoBody {
 		return ps, err
 	}

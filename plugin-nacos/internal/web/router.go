@@ -97,11 +97,11 @@ func (r *Router) serve(route *Route, pattern string, w http.ResponseWriter, req 
 
 // admit reads the parameters and asks the gate.
 func (r *Router) admit(route *Route, c *Call) (err error) {
-	if c.params, err = parse(c.W, c.R); err != nil {
+	if c.params, err = parse(c.W, c.R, c.room[:0]); err != nil {
 		return err
 	}
 	a := route.Access
-	if a.IsOpen() || r.gate.Server(c.R.Header.Get) {
+	if a.IsOpen() || !r.gate.Asks(a) || r.gate.Server(c.R.Header.Get) {
 		return nil
 	}
 	proof := authmap.Credentials(c.Param, c.R.Header.Get)
