@@ -213,6 +213,11 @@ func (s *events) Next(ctx context.Context) ([]plugin.Event, error) {
 			return nil, ctx.Err()
 		case <-s.wake:
 		}
+		select {
+		case <-s.closed: // it wins over what is pending
+			return nil, kv.ErrClosed
+		default:
+		}
 		s.point.mu.Lock()
 		out := make([]plugin.Event, 0, len(s.pending))
 		for _, e := range s.pending {

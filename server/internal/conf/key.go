@@ -80,13 +80,17 @@ func (k *Key) parse(text string) (any, error) {
 		}
 		return d, nil
 	case Path:
-		if strings.ContainsAny(text, " ,?#%;") {
-			return nil, fmt.Errorf("%s: want a path such as /nacos, got %q", k.Name, k.show(text))
-		}
-		return "/" + strings.Trim(text, "/"), nil
+		return k.path(text)
 	case Text:
 	}
 	return text, nil
+}
+
+func (k *Key) path(text string) (string, error) {
+	if strings.ContainsAny(text, " ,?#%;") {
+		return "", fmt.Errorf("%s: want a path such as /nacos, got %q", k.Name, k.show(text))
+	}
+	return "/" + strings.Trim(text, "/"), nil
 }
 
 func (k *Key) supported(text string) error {

@@ -65,7 +65,7 @@ func (p *pipes) dial(ip string) net.Conn {
 
 // serving runs a mux whose servers say their name and the first line they read,
 // in a bubble where five seconds pass at once.
-func serving(t *testing.T, o Options, test func(t *testing.T, p *pipes)) {
+func serving(t *testing.T, o Options, test func(p *pipes)) {
 	t.Helper()
 	synctest.Test(t, func(t *testing.T) {
 		p := newPipes()
@@ -76,7 +76,7 @@ func serving(t *testing.T, o Options, test func(t *testing.T, p *pipes)) {
 		for name, l := range map[string]net.Listener{"http": m.HTTP(), "grpc": m.GRPC()} {
 			go func() { done <- serve(name, l) }()
 		}
-		test(t, p)
+		test(p)
 		if err := m.Close(); err != nil {
 			t.Errorf("Close() = %v", err)
 		}
@@ -133,7 +133,7 @@ func TestFirstBytes(t *testing.T) {
 	}
 	for name, tt := range tests {
 		t.Run(name, func(t *testing.T) {
-			serving(t, Options{OnlyGRPC: tt.grpc}, func(t *testing.T, p *pipes) {
+			serving(t, Options{OnlyGRPC: tt.grpc}, func(p *pipes) {
 				if got := say(t, p.dial("192.0.2.2"), tt.say); got != tt.want {
 					t.Errorf("say(%q) = %q, want %q", tt.say, got, tt.want)
 				}
@@ -144,7 +144,7 @@ func TestFirstBytes(t *testing.T) {
 
 // The preface may come byte by byte.
 func TestSlowPreface(t *testing.T) {
-	serving(t, Options{}, func(t *testing.T, p *pipes) {
+	serving(t, Options{}, func(p *pipes) {
 		c := p.dial("192.0.2.2")
 		go func() {
 			for _, b := range []byte(preface) {
@@ -172,7 +172,7 @@ func TestSilentClient(t *testing.T) {
 		"gRPC only, no TLS": {options: Options{OnlyGRPC: true, TLS: &tls.Config{}}},
 	} {
 		t.Run(name, func(t *testing.T) {
-			serving(t, tt.options, func(t *testing.T, p *pipes) {
+			serving(t, tt.options, func(p *pipes) {
 				begin := time.Now()
 				c := p.dial("192.0.2.2")
 				if got := say(t, c, tt.say); got != "" {
@@ -189,7 +189,7 @@ func TestSilentClient(t *testing.T) {
 // A client that has spoken is the business of its server: the time limit of the
 // first bytes is gone.
 func TestNoLimitAfterwards(t *testing.T) {
-	serving(t, Options{}, func(t *testing.T, p *pipes) {
+	serving(t, Options{}, func(p *pipes) {
 		c := p.dial("192.0.2.2")
 		_, _ = io.WriteString(c, "GET")
 		time.Sleep(time.Minute) //nolint:forbidigo // the clock of the bubble
@@ -201,7 +201,7 @@ func TestNoLimitAfterwards(t *testing.T) {
 
 // With TLS and without Plaintext nobody is served in the clear.
 func TestRefusesPlaintext(t *testing.T) {
-	serving(t, Options{TLS: &tls.Config{}}, func(t *testing.T, p *pipes) {
+	serving(t, Options{TLS: &tls.Config{}}, func(p *pipes) {
 		if got := say(t, p.dial("192.0.2.2"), "GET /\n"); got != "" {
 			t.Errorf("answer = %q, want none", got)
 		}
@@ -212,7 +212,7 @@ func TestRefusesPlaintext(t *testing.T) {
 // the second; a closed connection gives its place back.
 func TestAdmission(t *testing.T) {
 	a := &Admission{Total: 4, PerIP: 2}
-	serving(t, Options{Admit: a}, func(t *testing.T, p *pipes) {
+	serving(t, Options{Admit: a}, func(p *pipes) {
 		one, two := p.dial("192.0.2.2"), p.dial("192.0.2.2")
 		if got := say(t, p.dial("192.0.2.2"), ""); got != "" {
 			t.Errorf("third of an address = %q, want a closed connection", got)
@@ -249,7 +249,7 @@ func (temporary) Temporary() bool { return true }
 // An accept that fails for now is tried again with growing pauses; another one
 // ends Serve.
 func TestAcceptFails(t *testing.T) {
-	serving(t, Options{}, func(t *testing.T, p *pipes) {
+	serving(t, Options{}, func(p *pipes) {
 		begin := time.Now()
 		for range 3 {
 			p.accept <- accepted{err: temporary{errors.New("too many open files")}}
