@@ -66,34 +66,21 @@ func (n *Node) loop() {
 // back together, and one save for all of them is what makes many cheap (ENG-02).
 // A writer that is alone never waits.
 func (n *Node) collect(p *proposal) {
-	var (
-		entry []byte
-		ids   []uint64
-	)
-	flush := func() {
-		if len(ids) > 0 {
-			n.enter(entry, ids)
-			entry, ids = nil, nil
-		}
-	}
-	round := 0
 	n.lingers = false
-	for ; p != nil; p = n.following(round) {
-		if len(entry)+len(p.data) > maxEntry {
-			flush()
-		}
-		if entry == nil {
-			entry = fsm.AppendHeader(make([]byte, 0, min(maxEntry, n.expected*(len(p.data)+32)+1)))
-		}
+	round := n.taken[:0]
+	for ; p != nil; p = n.following(len(round)) {
 		if len(p.data) > largeCommand {
 			n.logger.Info("large transaction", zap.Int("bytes", len(p.data)))
 		}
-		entry, ids = append(entry, p.data...), append(ids, p.id)
-		round++
+		round = append(round, p)
 	}
-	n.expected = round
 	n.linger.Stop()
-	flush()
+	n.expected = len(round)
+	for rest := round; len(rest) > 0; {
+		rest = n.enter(rest)
+	}
+	clear(round)
+	n.taken = round
 }
 
 // following returns the next proposal of a round that has taken so many, nil at
@@ -124,12 +111,26 @@ func (n *Node) following(taken int) *proposal {
 	}
 }
 
-// enter proposes one entry.
-func (n *Node) enter(entry []byte, ids []uint64) {
-	n.meters.proposals.Add(float64(len(ids)))
+// enter proposes one entry of the first commands that fit it, at least one, and
+// returns the others.
+func (n *Node) enter(round []*proposal) (rest []*proposal) {
+	size, count := 1, 0
+	for _, p := range round {
+		if count > 0 && size+len(p.data) > maxEntry {
+			break
+		}
+		size += len(p.data)
+		count++
+	}
+	round, rest = round[:count], round[count:]
+	entry := fsm.AppendHeader(make([]byte, 0, size))
+	for _, p := range round {
+		entry = append(entry, p.data...)
+	}
+	n.meters.proposals.Add(float64(len(round)))
 	err := n.raft.Propose(entry)
 	if err == nil {
-		return
+		return rest
 	}
 	if errors.Is(err, raft.ErrProposalDropped) {
 		err = kv.ErrNoLeader
@@ -137,9 +138,10 @@ func (n *Node) enter(entry []byte, ids []uint64) {
 			err = kv.ErrOverloaded // too much is uncommitted
 		}
 	}
-	for _, id := range ids {
-		n.waiters.fail(id, fmt.Errorf("propose: %w", err))
+	for _, p := range round {
+		n.waiters.fail(p.id, fmt.Errorf("propose: %w", err))
 	}
+	return rest
 }
 
 // drain handles every Ready there is: save, then hand on, then advance.

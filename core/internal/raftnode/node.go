@@ -72,6 +72,7 @@ type Node struct {
 
 	// The round of proposals, the loop's own: how many the last one took, and
 	// how long this one still waits.
+	taken    []*proposal // kept for the next round
 	expected int
 	linger   *time.Timer
 	lingers  bool

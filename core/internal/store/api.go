@@ -17,9 +17,9 @@ type Options struct {
 	Dir             string        // holds state.db; created when absent
 	LockTimeout     time.Duration // how long to wait for another process's lock: 1s
 	InitialMmapSize int           // bytes of address space reserved for state.db: 1 GiB
-	PersistEvery    time.Duration // longest time a change waits for its commit: 100ms
-	PersistBytes    int64         // commit earlier at so many bytes: 8 MiB
-	PersistOps      int           // or so many changed rows: 10,000
+	PersistEvery    time.Duration // longest time a change waits for its commit: 500ms
+	PersistBytes    int64         // commit earlier at so many bytes: 32 MiB
+	PersistOps      int           // or so many changed rows: 50,000
 	NoSync          bool          // leave flushing to the system; loses data on power failure
 	RingEvents      int           // events remembered for watchers: 128 Ki
 	RingBytes       int64         // or so many bytes of rows: 64 MiB
@@ -34,9 +34,9 @@ type Options struct {
 func (o Options) withDefaults() Options {
 	o.LockTimeout = cmp.Or(o.LockTimeout, time.Second)
 	o.InitialMmapSize = cmp.Or(o.InitialMmapSize, 1<<30)
-	o.PersistEvery = cmp.Or(o.PersistEvery, 100*time.Millisecond)
-	o.PersistBytes = cmp.Or(o.PersistBytes, 8<<20)
-	o.PersistOps = cmp.Or(o.PersistOps, 10_000)
+	o.PersistEvery = cmp.Or(o.PersistEvery, 500*time.Millisecond)
+	o.PersistBytes = cmp.Or(o.PersistBytes, 32<<20)
+	o.PersistOps = cmp.Or(o.PersistOps, 50_000)
 	o.RingEvents = cmp.Or(o.RingEvents, 128<<10)
 	o.RingBytes = cmp.Or(o.RingBytes, 64<<20)
 	o.MaxWatchers = cmp.Or(o.MaxWatchers, 10_000)

@@ -27,7 +27,7 @@ const (
 
 // streamWorkers are goroutines that go on from call to call, so that stacks that
 // have grown are used again. When all are busy a call gets its own.
-const streamWorkers = 256
+const streamWorkers = 512
 
 // Settings are what a Server stands on.
 type Settings struct {
