@@ -93,6 +93,11 @@ func (s *Server) start(ctx context.Context, c Config, plugins []plugin.Plugin) (
 		Core: attacher{s}, Logger: s.logger, Metrics: registry,
 		System: s.system(registry),
 	}
+	for _, c := range observe.Connections(admission.Open, admission.Refused) {
+		if err := registry.Register(c); err != nil {
+			return fmt.Errorf("register metrics: %w", err)
+		}
+	}
 	if s.certs, err = openCertificates(c.TLS, s.logger); err != nil { //nolint:contextcheck // watched until Close
 		return err
 	}

@@ -219,6 +219,7 @@ func TestMetrics(t *testing.T) {
 		`batata_http_requests_total{method="GET",path="/fake/:id"} 2`,
 		`batata_http_requests_total{method="GET",path="none"} 1`,
 		"batata_cluster_member_count 1",
+		"batata_server_connections_open 1", "batata_server_connections_refused_total 0",
 		"go_goroutines ", "process_open_fds ",
 	} {
 		if !strings.Contains(string(body), "\n"+want) {

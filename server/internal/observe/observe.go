@@ -119,3 +119,16 @@ func MemberCount(count func() int) prometheus.Collector {
 		Name: "batata_cluster_member_count", Help: "Members of the cluster.",
 	}, func() float64 { return float64(count()) })
 }
+
+// Connections is how many connections are open, and how many were refused
+// because of a limit (STY-52).
+func Connections(open, refused func() int64) []prometheus.Collector {
+	return []prometheus.Collector{
+		prometheus.NewGaugeFunc(prometheus.GaugeOpts{
+			Name: "batata_server_connections_open", Help: "Open connections on listeners of HTTP and gRPC.",
+		}, func() float64 { return float64(open()) }),
+		prometheus.NewCounterFunc(prometheus.CounterOpts{
+			Name: "batata_server_connections_refused_total", Help: "Connections closed at once because of a limit.",
+		}, func() float64 { return float64(refused()) }),
+	}
+}
