@@ -17,7 +17,7 @@ build: ## build bin/batata
 	go build -trimpath -ldflags '$(LDFLAGS)' -o bin/batata ./server/cmd/batata
 
 run: build ## build and start the server on loopback, standalone, data in ./data
-	./bin/batata server --set server.bind=127.0.0.1
+	./bin/batata server --set server.bind=127.0.0.1 --set server.drain=0s
 
 # ---- checks -----------------------------------------------------------------
 

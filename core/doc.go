@@ -10,7 +10,7 @@
 //
 // The data directory holds:
 //
-//	log/         the write-ahead log of raft, segments of 64 MiB
+//	log/         the write-ahead log of raft, segments of 64 MiB, the first one smaller
 //	state.db     the applied state, behind the log by at most what may be replayed
 //	member.json  the ids of this member and its cluster
 //	secret       what signs tokens, mode 0600, unless Config names a secret

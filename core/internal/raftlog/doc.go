@@ -1,7 +1,7 @@
 // Package raftlog is the write-ahead log of one member: the entries of raft and
 // its hard state, on disk before anything is acknowledged.
 //
-// The log is a sequence of segment files of one size, filled with zeros ahead
+// The log is a sequence of segment files, filled with zeros ahead
 // of time, so that a write changes no file size and one fdatasync makes it
 // durable. A write is one frame; a frame is whole or does not count:
 //
