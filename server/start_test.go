@@ -100,10 +100,12 @@ func TestNoConflict(t *testing.T) {
 		m.Mounts[0].Listener, m.Mounts[0].Prefixes = "own", []string{"/"}
 		m.Extends = []plugin.Extension{{Point: "absent", Version: 1, Keys: []string{"k"}}}
 	}
-	s := start(t, config(t), &fake{name: "a", manifest: own}, &fake{name: "b", manifest: own})
+	c := config(t)
+	c.Sections = map[string]map[string]any{"a": {"greeting": "a"}, "b": {"greeting": "b"}}
+	s := start(t, c, &fake{name: "a", manifest: own}, &fake{name: "b", manifest: own})
 	for _, name := range []string{"a", "b"} {
-		if code, body := get(t, "http://"+s.Addr(name, "own").String()+"/any"); code != 200 || body != "hi" {
-			t.Errorf("GET of %s = %d %q, want 200 hi", name, code, body)
+		if code, body := get(t, "http://"+s.Addr(name, "own").String()+"/any"); code != 200 || body != name {
+			t.Errorf("GET of %s = %d %q, want 200 and its own answer", name, code, body)
 		}
 	}
 	wantAnswer(t, s, "/a", 404, "404 page not found")
