@@ -17,11 +17,20 @@ var testTables = []kv.TableSpec{{Name: "hot", Residency: kv.Hot}, {Name: "cold",
 
 func start(tb testing.TB, dir string) *Node {
 	tb.Helper()
-	n, err := Start(tb.Context(), Config{DataDir: dir, Tables: testTables})
+	return startWith(tb, Config{DataDir: dir, Tables: testTables})
+}
+
+func startWith(tb testing.TB, c Config) *Node {
+	tb.Helper()
+	n, err := Start(tb.Context(), c)
 	if err != nil {
 		tb.Fatalf("Start() = %v", err)
 	}
-	tb.Cleanup(func() { _ = n.Close() })
+	tb.Cleanup(func() {
+		if err := n.Close(); err != nil {
+			tb.Errorf("Close() = %v", err)
+		}
+	})
 	return n
 }
 

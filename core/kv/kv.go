@@ -15,9 +15,7 @@
 //   - an error that was returned before proposing is certain not to have
 //     happened, ErrUncertain may have.
 //
-// Start reading at Store, then Txn. Keys are built with package kv/tuple, rows
-// of one Go type are kept with package kv/table, and a local copy of a table is
-// kept current with package kv/informer.
+// Start reading at Store, then Txn. Keys are built with package kv/tuple.
 package kv
 
 import (
@@ -29,7 +27,8 @@ import (
 var (
 	// ErrNotFound reports that a single row or item does not exist.
 	ErrNotFound = errors.New("not found")
-	// ErrConflict is returned by Update after its retries.
+	// ErrConflict reports a write that others overtook too often, or whose
+	// conditions did not hold where no finer answer is given.
 	ErrConflict = errors.New("conflict")
 	// ErrUncertain reports a write that may still be committed.
 	ErrUncertain = errors.New("outcome unknown")
