@@ -20,7 +20,6 @@ type batch struct {
 
 // applier owns the writing side of the store.
 func (n *Node) applier() {
-	defer n.loops.Done()
 	for b := range n.applies {
 		if n.Err() != nil {
 			continue // let the loop end

@@ -33,7 +33,6 @@ const (
 
 // loop owns raft and the log.
 func (n *Node) loop() {
-	defer n.loops.Done()
 	defer close(n.applies)
 	ticker := time.NewTicker(tickEvery)
 	defer ticker.Stop()

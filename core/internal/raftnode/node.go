@@ -106,16 +106,26 @@ func FreshStart(ctx context.Context, id uint64, l *raftlog.Log, s *store.Store) 
 // Start recovers from the log and the store and starts the loops. It returns
 // before a leader is known.
 func Start(o Options) (*Node, error) {
+	n, err := recovered(o)
+	if err != nil {
+		return nil, fmt.Errorf("start raft: %w", err)
+	}
+	n.run()
+	return n, nil
+}
+
+// recovered returns a node as the log and the store left it.
+func recovered(o Options) (*Node, error) {
 	if o.Logger == nil {
 		o.Logger = zap.NewNop()
 	}
 	applied, _ := o.Store.Applied()
 	last, err := o.Log.LastIndex()
 	if err != nil {
-		return nil, fmt.Errorf("start raft: %w", err)
+		return nil, err
 	}
 	if applied > last {
-		return nil, fmt.Errorf("start raft: state.db is at entry %d, but the log ends at %d: "+
+		return nil, fmt.Errorf("state.db is at entry %d, but the log ends at %d: "+
 			"the log directory belongs to another time; restore both from one backup", applied, last)
 	}
 	n := &Node{
@@ -146,17 +156,20 @@ func Start(o Options) (*Node, error) {
 		Logger:                    raftLogger{o.Logger.Named("raft").Sugar()},
 	})
 	if err != nil {
-		return nil, fmt.Errorf("start raft: %w", err)
+		return nil, err
 	}
 	if voters := o.Store.ConfState().GetVoters(); len(voters) == 1 && voters[0] == o.ID {
 		if err := n.raft.Campaign(); err != nil { // ENG-23: nobody else to wait for
-			return nil, fmt.Errorf("start raft: %w", err)
+			return nil, err
 		}
 	}
-	n.loops.Add(2)
-	go n.loop()
-	go n.applier()
 	return n, nil
+}
+
+// run starts the loops, which Close joins.
+func (n *Node) run() {
+	n.loops.Go(n.loop)
+	n.loops.Go(n.applier)
 }
 
 // Close stops the loops. Proposals that wait end with kv.ErrUncertain or

@@ -40,6 +40,11 @@ func (n *Node) propose(ctx context.Context, c *fsm.Command) (fsm.Outcome, error)
 	if err := n.admit(ctx); err != nil {
 		return fsm.Outcome{}, err
 	}
+	return n.submit(ctx, c)
+}
+
+// submit queues c for the loop and waits for what it comes to.
+func (n *Node) submit(ctx context.Context, c *fsm.Command) (fsm.Outcome, error) {
 	c.ID = n.nextID.Add(1)
 	p := &proposal{id: c.ID, data: fsm.AppendCommand(make([]byte, 0, fsm.Size(c)), c)}
 	if len(p.data) > kv.MaxCommand {
@@ -59,6 +64,9 @@ func (n *Node) propose(ctx context.Context, c *fsm.Command) (fsm.Outcome, error)
 	case <-ctx.Done():
 		n.waiters.drop(c.ID)
 		return fsm.Outcome{}, fmt.Errorf("propose: %w: %w", kv.ErrUncertain, ctx.Err())
+	case <-n.done: // perhaps after those who waited were told
+		n.waiters.drop(c.ID)
+		return fsm.Outcome{}, fmt.Errorf("propose: %w: %w", kv.ErrUncertain, n.Err())
 	case <-n.stop:
 		n.waiters.drop(c.ID)
 		return fsm.Outcome{}, fmt.Errorf("propose: %w: %w", kv.ErrUncertain, kv.ErrClosed)
