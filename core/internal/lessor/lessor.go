@@ -30,7 +30,7 @@ const (
 	scanEvery = 500 * time.Millisecond
 	// pauseAfter is how late a scan may be before the process counts as paused.
 	pauseAfter = 2 * time.Second
-	maxExpire  = 256 // leases revoked by one transaction
+	maxExpire  = 256 // leases revoked between two scans
 	// MaxTTL bounds a lease.
 	MaxTTL = 30 * 24 * time.Hour
 )
@@ -45,8 +45,9 @@ type Lessor struct {
 }
 
 type lease struct {
-	ttl time.Duration
-	end time.Time
+	ttl   time.Duration
+	end   time.Time
+	ended bool // its revocation is, or may be, under way: nothing brings it back
 }
 
 var (
@@ -132,7 +133,9 @@ func (l *Lessor) extendAll(now time.Time) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	for _, x := range l.leases {
-		x.end = now.Add(x.ttl)
+		if !x.ended {
+			x.end = now.Add(x.ttl)
+		}
 	}
 }
 
@@ -146,12 +149,14 @@ func (l *Lessor) expire(ctx context.Context, n Node, now time.Time) {
 	}
 }
 
+// ended marks leases whose time is over and returns them.
 func (l *Lessor) ended(now time.Time) []kv.LeaseID {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	var ids []kv.LeaseID
 	for id, x := range l.leases {
 		if !now.Before(x.end) && len(ids) < maxExpire {
+			x.ended = true
 			ids = append(ids, id)
 		}
 	}
@@ -184,7 +189,7 @@ func (l leases) KeepAlive(_ context.Context, ids []kv.LeaseID) ([]time.Duration,
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	for i, id := range ids {
-		if x := l.leases[id]; x != nil {
+		if x := l.leases[id]; x != nil && !x.ended {
 			x.end, out[i] = now.Add(x.ttl), x.ttl
 		}
 	}
