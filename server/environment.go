@@ -24,14 +24,11 @@ func confined() string {
 	return ""
 }
 
-// gcPercent trades a little memory for a sixth of the processor time (ENG-19).
-const gcPercent = 200
-
-// tune sets the garbage collector unless the environment does: more headroom,
-// and a limit below what the control group allows.
+// tune sets the garbage collector unless the environment does: headroom, and a
+// limit below what the control group allows.
 func tune(logger *zap.Logger) {
 	if _, set := os.LookupEnv("GOGC"); !set {
-		debug.SetGCPercent(gcPercent)
+		pace()
 	}
 	if _, set := os.LookupEnv("GOMEMLIMIT"); set {
 		return

@@ -27,12 +27,16 @@ type API struct {
 	configs *config.Service
 	encoder memo.ID
 	notices *notifier
+
+	// The same for everybody.
+	published, removed stream.Answer
 }
 
 // New builds an API that is told of changes by the configs; legal before their
 // Run only.
 func New(s Settings) *API {
 	a := &API{configs: s.Configs, encoder: s.Encoder, notices: newNotifier(s)}
+	a.published, a.removed = stream.Encode(typePublish, stream.OK), stream.Encode(typeRemove, stream.OK)
 	s.Configs.OnChange(a.notices.change, a.notices.reset)
 	return a
 }
@@ -165,7 +169,7 @@ func (a *API) publish(ctx context.Context, c *stream.Call) (stream.Answer, error
 	if err := a.configs.Publish(ctx, c.Actor(), p); err != nil {
 		return stream.Answer{}, err
 	}
-	return stream.Encode(typePublish, stream.OK), nil
+	return a.published, nil
 }
 
 // addition is NAC-CFG-41.
@@ -207,5 +211,5 @@ func (a *API) remove(ctx context.Context, c *stream.Call) (stream.Answer, error)
 	if err != nil {
 		return stream.Answer{}, err
 	}
-	return stream.Encode(typeRemove, stream.OK), nil
+	return a.removed, nil
 }

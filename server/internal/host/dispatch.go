@@ -1,10 +1,11 @@
 package host
 
 import (
+	"maps"
 	"net/http"
 	"runtime/debug"
 	"slices"
-	"sync"
+	"sync/atomic"
 
 	"github.com/prometheus/client_golang/prometheus"
 	"go.uber.org/zap"
@@ -91,7 +92,7 @@ func (r *recorder) Unwrap() http.ResponseWriter { return r.ResponseWriter }
 // kept at hand.
 type counts struct {
 	vec   *prometheus.CounterVec
-	known sync.Map // route{} → prometheus.Counter
+	known atomic.Pointer[map[route]prometheus.Counter] // replaced, never changed
 }
 
 type route struct{ method, path string }
@@ -105,6 +106,7 @@ func newCounts(r prometheus.Registerer) (*counts, error) {
 	c := &counts{vec: prometheus.NewCounterVec(prometheus.CounterOpts{
 		Name: "batata_http_requests_total", Help: "HTTP requests by method and route.",
 	}, []string{"method", "path"})}
+	c.known.Store(&map[route]prometheus.Counter{})
 	return c, r.Register(c.vec)
 }
 
@@ -113,11 +115,14 @@ func (c *counts) add(method, path string) {
 		method = "other"
 	}
 	key := route{method, path}
-	if n, ok := c.known.Load(key); ok {
-		n.(prometheus.Counter).Inc() //nolint:forcetypeassert // see known
+	if n, ok := (*c.known.Load())[key]; ok {
+		n.Inc()
 		return
 	}
 	n := c.vec.WithLabelValues(method, path)
-	c.known.Store(key, n)
 	n.Inc()
+	old := c.known.Load()
+	next := maps.Clone(*old)
+	next[key] = n
+	c.known.CompareAndSwap(old, &next) // who loses adds it with the next request
 }
