@@ -1,0 +1,178 @@
+package nacos_test
+
+import (
+	"encoding/json"
+	"net/http"
+	"net/url"
+	"strings"
+	"sync"
+	"testing"
+
+	"github.com/easynet-cn/batata/core/auth"
+	"github.com/easynet-cn/batata/core/plugin/plugintest"
+)
+
+const password = "correct horse"
+
+func (s *site) admin() {
+	s.t.Helper()
+	a := s.form(http.MethodPost, "/nacos/v3/auth/user/admin", url.Values{"password": {password}})
+	s.want(a, http.StatusOK, `{"code":0,"message":"success","data":{"username":"nacos","password":"`+password+`"}}`)
+}
+
+// login returns the token of a user.
+func (s *site) login(user, secret string) string {
+	s.t.Helper()
+	a := s.form(http.MethodPost, "/nacos/v1/auth/users/login?username="+user, url.Values{"password": {secret}})
+	var granted struct {
+		AccessToken string
+		TokenTTL    int
+	}
+	if err := json.Unmarshal([]byte(a.body), &granted); err != nil || a.status != http.StatusOK || granted.TokenTTL <= 0 {
+		s.t.Fatalf("login of %s = %d %q", user, a.status, a.body)
+	}
+	if got := a.header.Get("Authorization"); got != "Bearer "+granted.AccessToken {
+		s.t.Errorf("Authorization = %q, want the token", got)
+	}
+	return granted.AccessToken
+}
+
+// grant makes a user with one right.
+func (s *site) grant(user, resource string, actions ...auth.Action) {
+	s.t.Helper()
+	role := "role-" + user
+	err := s.Node().Directory().Apply(s.t.Context(), auth.Actor{Subject: "test"}, []auth.Op{
+		{PutUser: &auth.User{Name: user, Enabled: true}, Password: []byte(password)},
+		{Bind: &auth.Binding{User: user, Role: role}},
+		{Grant: &auth.Grant{Role: role, Resource: resource, Actions: actions}},
+	})
+	if err != nil {
+		s.t.Fatalf("Apply(%s) = %v", user, err)
+	}
+}
+
+// SEC-03, NAC-AUT-07, 08, 12, 14, NAC-HTP-11: every endpoint that reads or writes
+// configs against every kind of caller.
+func TestRoutesAndIdentities(t *testing.T) {
+	set := guarded()
+	set.Values = map[string]any{"auth": map[string]any{"enabled": true, "identity_key": "X-Server", "identity_value": "sesame"}}
+	s := newSite(t, set)
+	s.admin()
+	s.grant("reader", "public:*:config/*", auth.Read)
+	s.grant("writer", "public:*:config/*", auth.Read, auth.Write)
+	s.grant("stranger", "elsewhere:*:config/*", auth.Read, auth.Write)
+	callers := map[string][]string{
+		"nobody":       nil,
+		"wrong token":  {"Accesstoken", "x.y.z"},
+		"wrong server": {"X-Server", "open"},
+		"reader":       {"Accesstoken", s.login("reader", password)},
+		"writer":       {"Authorization", "Bearer " + s.login("writer", password)},
+		"stranger":     {"Accesstoken", s.login("stranger", password)},
+		"admin":        {"Accesstoken", s.login("nacos", password)},
+		"server":       {"X-Server", "sesame"},
+	}
+	const (
+		read  = "reader writer admin server"
+		write = "writer admin server"
+	)
+	for _, route := range []struct{ method, target, allowed string }{
+		{http.MethodGet, configs + "?dataId=a&group=G", read},
+		{http.MethodHead, configs + "?dataId=a&group=G", read},
+		{http.MethodGet, configs + "?dataId=a&group=G&show=all", read},
+		{http.MethodGet, configs + "?dataId=a&group=G&beta=true", read},
+		{http.MethodGet, configs + "?search=blur&dataId=*&group=&pageNo=1&pageSize=9", read},
+		{http.MethodPost, configs + "?dataId=a&group=G&content=c", write},
+		{http.MethodDelete, configs + "?dataId=zz&group=G", write},
+		{http.MethodDelete, configs + "?dataId=zz&group=G&beta=true", write},
+		{http.MethodPost, listener + "?Listening-Configs=a%02G%02x%01", read},
+		{http.MethodGet, listener + "?dataId=a&group=G", read},
+		{http.MethodGet, "/nacos/v1/cs/listener?ip=127.0.0.1", read},
+		{http.MethodGet, "/nacos/v3/client/cs/config?dataId=a&groupName=G", read},
+		{http.MethodGet, "/nacos/v1/cs/health", "nobody wrong token wrong server stranger " + read},
+		{http.MethodGet, "/nacos/v3/admin/core/state/readiness", "nobody wrong token wrong server stranger " + read},
+	} {
+		for name, header := range callers {
+			a := s.call(route.method, route.target, "", "", header...)
+			allowed := strings.Contains(route.allowed, name)
+			if allowed == (a.status == http.StatusForbidden) {
+				t.Errorf("%s %s by %s = %d %.200q, want allowed %t", route.method, route.target, name, a.status, a.body, allowed)
+			}
+		}
+	}
+	a := s.get(configs + "?dataId=a&group=G")
+	if !strings.Contains(a.body, `"message":"Code: 401, Message: User not found! Please check user exist or password is right!."`) {
+		t.Errorf("refusal of nobody = %s, want the text that clients know", a.body)
+	}
+	a = s.get("/nacos/v3/client/cs/config?dataId=a&groupName=G", "Accesstoken", "x.y.z")
+	if !strings.Contains(a.body, `"code":10001`) || !strings.Contains(a.body, "unsupported signature algorithm") {
+		t.Errorf("refusal of a token = %s, want code 10001 and the reason", a.body)
+	}
+}
+
+// NAC-AUT-03, PRD-12, SEC-07: logins.
+func TestLogin(t *testing.T) {
+	s := newSite(t, plugintest.Settings{Auth: secret})
+	stale := url.Values{"username": {"nacos"}, "password": {"nacos"}}
+	a := s.form(http.MethodPost, "/nacos/v1/auth/login", stale)
+	s.want(a, http.StatusOK, `{"accessToken":"AUTH_DISABLED","tokenTtl":18000,"globalAdmin":false,"username":"nacos"}`)
+	s.admin()
+	a = s.form(http.MethodPost, "/nacos/v1/auth/users/login", stale)
+	s.want(a, http.StatusForbidden, "User not found! Please check user exist or password is right!")
+	a = s.form(http.MethodPost, "/nacos/v3/auth/user/login", url.Values{"username": {"ghost"}, "password": {"x"}})
+	const text = "User not found! Please check user exist or password is right!"
+	s.want(a, http.StatusForbidden, `{"code":10001,"message":"`+text+`","data":"`+text+`"}`)
+	token := s.login("nacos", password)
+	a = s.form(http.MethodPost, "/nacos/v3/auth/user/login", nil, "Authorization", "Bearer "+token)
+	if a.status != http.StatusOK || !strings.Contains(a.body, `"globalAdmin":true`) {
+		t.Errorf("login by token = %d %q, want the administrator", a.status, a.body)
+	}
+}
+
+// PRD-12: the first administrator, once, from this machine or with the token.
+func TestFirstAdmin(t *testing.T) {
+	set := plugintest.Settings{Auth: secret}
+	set.Auth.SetupToken = "one-time"
+	s := newSite(t, set)
+	const path = "/nacos/v3/auth/user/admin"
+	good := url.Values{"password": {password}}
+	for _, weak := range []string{"nacos", "short", "batata"} {
+		if a := s.form(http.MethodPost, path, url.Values{"password": {weak}}); a.status != http.StatusBadRequest || strings.Contains(a.body, `"`+weak+`"`) {
+			t.Errorf("weak password %s = %d %s, want 400", weak, a.status, a.body)
+		}
+	}
+	proxied := []string{"X-Forwarded-For", "192.0.2.1"}
+	if a := s.form(http.MethodPost, path, good, proxied...); a.status != http.StatusForbidden {
+		t.Errorf("through a proxy without the token = %d %s, want 403", a.status, a.body)
+	}
+	statuses := map[int]int{}
+	for range 6 {
+		a := s.form(http.MethodPost, path, good, append([]string{"X-Batata-Setup-Token", "guess"}, proxied...)...)
+		statuses[a.status]++
+	}
+	if statuses[http.StatusTooManyRequests] == 0 {
+		t.Errorf("six wrong tokens = %v, want 429 at the end", statuses)
+	}
+	var (
+		won   sync.Map
+		group sync.WaitGroup
+	)
+	for i := range 8 {
+		group.Go(func() {
+			a := s.form(http.MethodPost, path, good)
+			if strings.Contains(a.body, `"code":0`) {
+				won.Store(i, true)
+			} else if a.status != http.StatusOK || !strings.Contains(a.body, `"code":409`) {
+				t.Errorf("late caller = %d %s, want code 409", a.status, a.body)
+			}
+		})
+	}
+	group.Wait()
+	winners := 0
+	won.Range(func(any, any) bool { winners++; return true })
+	if winners != 1 {
+		t.Errorf("%d callers became the first administrator, want 1", winners)
+	}
+	if a := s.form(http.MethodPost, "/nacos/v1/auth/users/admin", good); a.status != http.StatusOK || !strings.Contains(a.body, `"code":409`) {
+		t.Errorf("second time over V1 = %d %s, want code 409", a.status, a.body)
+	}
+}
