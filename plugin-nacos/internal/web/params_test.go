@@ -1,6 +1,7 @@
 package web
 
 import (
+	"errors"
 	"net/url"
 	"strings"
 	"testing"
@@ -29,13 +30,16 @@ func TestParams(t *testing.T) {
 			t.Errorf("get of %q and %q = %q, %v, want %q", c.query, c.form, got, err, c.want)
 		}
 	}
+	if ps, err := params(nil).addEncoded(strings.Repeat("a&", maxParams+1)); !errors.Is(err, ErrTooLarge) || len(ps) != maxParams {
+		t.Errorf("too many = %d, %v, want %d and ErrTooLarge", len(ps), err, maxParams)
+	}
 	if _, sent := params(nil).get("a"); sent {
 		t.Error("get() of nothing = sent, want not sent")
 	}
 }
 
 func FuzzParams(f *testing.F) {
-	for _, seed := range []string{"", "a=1&b=2", "a=%zz&a=%41", "%00=%ff&=&a", strings.Repeat("a&", 1100)} {
+	for _, seed := range []string{"", "a=1&b=2", "a=%zz&a=%41", "%00=%ff&=&a"} {
 		f.Add(seed)
 	}
 	f.Fuzz(func(t *testing.T, text string) {
