@@ -54,7 +54,7 @@ vulncheck: bin/govulncheck ## known vulnerabilities; needs the database of the G
 SUM := bin/gotestsum --format testname --jsonfile
 RACE := CGO_ENABLED=1
 
-.PHONY: test test-unit test-wire e2e e2e-nacos e2e-durability e2e-full fuzz mutate
+.PHONY: test test-unit test-wire e2e e2e-nacos e2e-durability e2e-full fuzz
 test: bin/gotestsum bin/gofail build ## unit tests with the race detector, then the wire and durability tests
 	@rm -rf .cache/test && mkdir -p .cache/test
 	@$(MAKE) --no-print-directory test-unit test-wire; code=$$?; scripts/summary.sh .cache/test; exit $$code

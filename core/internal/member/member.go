@@ -10,6 +10,8 @@ import (
 	"math/rand/v2"
 	"os"
 	"path/filepath"
+
+	"github.com/easynet-cn/batata/core/internal/durable"
 )
 
 // fileName is the file in the data directory.
@@ -42,7 +44,7 @@ func Open(dir string) (Identity, error) {
 	if b, err = json.Marshal(id); err != nil {
 		return Identity{}, fmt.Errorf("write identity: %w", err)
 	}
-	if err := replace(path, b); err != nil {
+	if err := durable.Replace(path, b); err != nil {
 		return Identity{}, fmt.Errorf("write identity: %w", err)
 	}
 	return id, nil
@@ -50,25 +52,3 @@ func Open(dir string) (Identity, error) {
 
 // random returns an id that is not 0 and fits a signed number.
 func random() uint64 { return rand.Uint64()>>1 | 1 }
-
-// replace writes a file of mode 0600 so that a crash leaves the old or the new
-// one, whole.
-func replace(path string, b []byte) error {
-	tmp := path + ".tmp"
-	f, err := os.OpenFile(tmp, os.O_WRONLY|os.O_CREATE|os.O_TRUNC, 0o600)
-	if err != nil {
-		return err
-	}
-	_, err = f.Write(b)
-	if err = errors.Join(err, f.Sync(), f.Close()); err != nil {
-		return err
-	}
-	if err := os.Rename(tmp, path); err != nil {
-		return err
-	}
-	dir, err := os.Open(filepath.Dir(path))
-	if err != nil {
-		return err
-	}
-	return errors.Join(dir.Sync(), dir.Close())
-}

@@ -9,6 +9,8 @@ import (
 	"strings"
 
 	"go.uber.org/zap"
+
+	"github.com/easynet-cn/batata/core/internal/durable"
 )
 
 const (
@@ -79,7 +81,7 @@ func (l *Log) roll(size int64) (*segment, error) {
 	if err := os.Rename(file.Name(), s.path); err != nil {
 		return nil, errors.Join(fmt.Errorf("start segment: %w", err), file.Close())
 	}
-	if err := syncDir(l.dir); err != nil {
+	if err := durable.SyncDir(l.dir); err != nil {
 		return nil, errors.Join(fmt.Errorf("start segment: %w", err), file.Close())
 	}
 	head = sealFrame(head, seq, 0, 0)
@@ -115,7 +117,7 @@ func (l *Log) cut() error {
 		}
 	}
 	// gofail: var raftlogAfterCut struct{}
-	if err := syncDir(l.dir); err != nil {
+	if err := durable.SyncDir(l.dir); err != nil {
 		return fmt.Errorf("cut log: %w", err)
 	}
 	l.options.Logger.Debug("log cut", zap.Int("segments", n), zap.Uint64("index", l.mark.index))
@@ -129,12 +131,4 @@ func (l *Log) needed(n int) bool {
 		return false
 	}
 	return l.index.refs[0].seq <= l.segments[n].seq
-}
-
-func syncDir(dir string) error {
-	d, err := os.Open(dir)
-	if err != nil {
-		return err
-	}
-	return errors.Join(d.Sync(), d.Close())
 }

@@ -13,6 +13,7 @@ import (
 	"go.etcd.io/raft/v3/raftpb"
 	"google.golang.org/protobuf/proto"
 
+	"github.com/easynet-cn/batata/core/internal/durable"
 	"github.com/easynet-cn/batata/core/internal/fsm"
 	"github.com/easynet-cn/batata/core/kv"
 )
@@ -91,7 +92,7 @@ func (d *disk) open() error {
 	if err := db.Update(d.claim); err != nil {
 		return errors.Join(fmt.Errorf("open %s: %w", d.path, err), db.Close())
 	}
-	if err := syncDir(filepath.Dir(d.path)); err != nil {
+	if err := durable.SyncDir(filepath.Dir(d.path)); err != nil {
 		return errors.Join(err, db.Close())
 	}
 	d.db = db
@@ -235,16 +236,4 @@ func writeMeta(tx *bbolt.Tx, m *meta) error {
 		b.Put([]byte(keyConf), conf),
 		b.Put([]byte(keyChanged), changed),
 	)
-}
-
-// syncDir makes the creation and renaming of files durable.
-func syncDir(dir string) error {
-	f, err := os.Open(dir)
-	if err != nil {
-		return fmt.Errorf("sync directory: %w", err)
-	}
-	if err := errors.Join(f.Sync(), f.Close()); err != nil {
-		return fmt.Errorf("sync directory: %w", err)
-	}
-	return nil
 }

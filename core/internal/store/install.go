@@ -9,6 +9,8 @@ import (
 
 	"go.etcd.io/bbolt"
 	"go.uber.org/zap"
+
+	"github.com/easynet-cn/batata/core/internal/durable"
 )
 
 // Received is a complete snapshot on disk, not installed yet.
@@ -106,7 +108,7 @@ func (d *disk) swap(path string, before func(), after func() error) error {
 	if err := os.Rename(path, d.path); err != nil {
 		return err
 	}
-	if err := syncDir(filepath.Dir(d.path)); err != nil {
+	if err := durable.SyncDir(filepath.Dir(d.path)); err != nil {
 		return err
 	}
 	// gofail: var storeAfterSwap struct{}

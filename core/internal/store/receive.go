@@ -12,6 +12,7 @@ import (
 
 	"go.etcd.io/bbolt"
 
+	"github.com/easynet-cn/batata/core/internal/durable"
 	"github.com/easynet-cn/batata/core/internal/fsm"
 	"github.com/easynet-cn/batata/core/kv"
 )
@@ -48,7 +49,7 @@ func (s *Store) keep(partial string) error {
 	if err := os.Rename(partial, s.receivedPath()); err != nil {
 		return err
 	}
-	if err := syncDir(s.opts.Dir); err != nil {
+	if err := durable.SyncDir(s.opts.Dir); err != nil {
 		return err
 	}
 	// gofail: var storeAfterSnapshotSave struct{}
