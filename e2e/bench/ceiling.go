@@ -78,6 +78,7 @@ func serveEtcd(ctx context.Context, addr, dir string) error {
 		return err
 	}
 	c := embed.NewConfig()
+	c.QuotaBackendBytes = 8 << 30 // five minutes of puts fill the default
 	c.Dir, c.LogLevel = filepath.Join(dir, "etcd"), "error"
 	client := url.URL{Scheme: "http", Host: "127.0.0.1:" + port}
 	peer := url.URL{Scheme: "http", Host: "127.0.0.1:0"}
