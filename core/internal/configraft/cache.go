@@ -1,6 +1,7 @@
 package configraft
 
 import (
+	"slices"
 	"sync"
 	"sync/atomic"
 
@@ -10,6 +11,9 @@ import (
 
 // itemOverhead is what an item costs beside its content.
 const itemOverhead = 256
+
+// minRing is how many slots are not worth a tidying.
+const minRing = 64
 
 // cache holds items by the stamp of their version, at most limit bytes of them.
 // A hand goes round: what was read since it last passed stays, the rest goes.
@@ -82,7 +86,18 @@ func (c *cache) drop(v kv.Stamp) bool {
 		return false
 	}
 	c.remove(s)
+	c.tidy()
 	return true
+}
+
+// tidy takes slots that are gone out of the ring when they are the most of it:
+// the hand, which would, moves only when the cache is full.
+func (c *cache) tidy() {
+	if len(c.ring) < 2*len(c.items)+minRing {
+		return
+	}
+	c.ring = slices.DeleteFunc(c.ring, func(s *slot) bool { return s.gone })
+	c.hand = 0
 }
 
 func (c *cache) remove(s *slot) {

@@ -56,7 +56,7 @@ func parseKey(b []byte) (k configstore.Key, rest []byte, err error) {
 	return k, rest, err
 }
 
-// writer appends fields; zero values are left out.
+// writer appends fields; zero values are left out, but not those of a list.
 type writer struct{ b []byte }
 
 func newWriter(stamp kv.Stamp, room int) writer {
@@ -66,6 +66,12 @@ func newWriter(stamp kv.Stamp, room int) writer {
 
 func (w *writer) text(n protowire.Number, s string) {
 	if s != "" {
+		w.b = protowire.AppendString(protowire.AppendTag(w.b, n, protowire.BytesType), s)
+	}
+}
+
+func (w *writer) texts(n protowire.Number, list []string) {
+	for _, s := range list {
 		w.b = protowire.AppendString(protowire.AppendTag(w.b, n, protowire.BytesType), s)
 	}
 }

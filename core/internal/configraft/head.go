@@ -14,9 +14,7 @@ func EncodeHead(h *configstore.Head) []byte {
 	w.flag(3, h.ReadOnly)
 	w.flag(4, h.Formal)
 	w.text(5, h.Type)
-	for _, t := range h.Tags {
-		w.text(6, t)
-	}
+	w.texts(6, h.Tags)
 	w.text(7, h.App)
 	w.text(8, h.Desc)
 	w.text(9, h.Cipher)

@@ -48,10 +48,12 @@ func decodeVariant(name string, b []byte) (*configstore.Variant, error) {
 	return v, err
 }
 
+// message writes a message even when it is empty: a clause without conditions is
+// not no clause.
 func (w *writer) message(n protowire.Number, fill func(*writer)) {
 	var in writer
 	fill(&in)
-	w.bytes(n, in.b)
+	w.b = protowire.AppendBytes(protowire.AppendTag(w.b, n, protowire.BytesType), in.b)
 }
 
 func (w *writer) rule(r *configstore.Rule) {
@@ -66,13 +68,8 @@ func (w *writer) rule(r *configstore.Rule) {
 
 func (w *writer) clause(c *configstore.Clause) {
 	w.text(1, c.Label)
-	for _, v := range c.Values {
-		// An empty value is a value: written even when blank.
-		w.b = protowire.AppendString(protowire.AppendTag(w.b, 2, protowire.BytesType), v)
-	}
-	for _, n := range c.Nets {
-		w.text(3, n)
-	}
+	w.texts(2, c.Values)
+	w.texts(3, c.Nets)
 	w.number(4, int64(c.Percent))
 	for i := range c.And {
 		w.message(5, func(in *writer) { in.clause(&c.And[i]) })

@@ -26,9 +26,7 @@ func EncodeVersion(e *configstore.Entry, desc string, tags []string, content []b
 		w.message(12, func(in *writer) { in.rule(e.Rule) })
 	}
 	w.text(13, desc)
-	for _, t := range tags {
-		w.text(14, t)
-	}
+	w.texts(14, tags)
 	w.bytes(15, content)
 	return w.b
 }
