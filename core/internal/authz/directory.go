@@ -80,22 +80,27 @@ func page[T any](all []T, limit int) []T {
 	return all[:min(len(all), limit)]
 }
 
+// maxAttempts bounds the compilations of one Apply.
+const maxAttempts = 8
+
 // Apply implements auth.Directory: all ops or none.
 func (e *Engine) Apply(ctx context.Context, _ auth.Actor, ops []auth.Op) error {
-	var t kv.Txn
-	for i := range ops {
-		if err := e.compile(ctx, &t, &ops[i]); err != nil {
-			return err
+	for range maxAttempts {
+		var t kv.Txn
+		for i := range ops {
+			if err := e.compile(ctx, &t, &ops[i]); err != nil {
+				return err
+			}
+		}
+		res, err := e.settings.Store.Commit(ctx, t)
+		if err != nil {
+			return fmt.Errorf("change directory: %w", err)
+		}
+		if res.Committed {
+			return nil
 		}
 	}
-	res, err := e.settings.Store.Commit(ctx, t)
-	if err != nil {
-		return fmt.Errorf("change directory: %w", err)
-	}
-	if !res.Committed {
-		return fmt.Errorf("change directory: %w", kv.ErrConflict)
-	}
-	return nil
+	return fmt.Errorf("change directory: %w", kv.ErrConflict)
 }
 
 // compile appends the row ops of one change.
@@ -140,30 +145,57 @@ func bind(t *kv.Txn, o *auth.Op) error {
 }
 
 // putUser creates a user, or changes one; without a password the present one
-// stays.
+// stays, and must still be the present one when the change is committed.
 func (e *Engine) putUser(ctx context.Context, t *kv.Txn, o *auth.Op) error {
-	if o.PutUser.Name == "" {
+	name := o.PutUser.Name
+	if name == "" {
 		return errBlankUser
 	}
-	p, err := e.current(ctx)
+	row, err := e.kept(ctx, t, o)
 	if err != nil {
 		return err
 	}
-	row := userRow{Hash: p.users[o.PutUser.Name].Hash, Enabled: o.PutUser.Enabled}
-	if o.Password != nil || row.Hash == "" {
-		if p.admin(o.PutUser.Name) && !e.settings.AllowWeak {
-			if err := weak(o.PutUser.Name, o.Password); err != nil {
-				return err
-			}
-		}
-		if row.Hash, err = hash(o.Password); err != nil {
+	if row.Hash == "" {
+		if row.Hash, err = e.hashFor(ctx, name, o.Password); err != nil {
 			return err
 		}
 	}
+	row.Enabled = o.PutUser.Enabled
 	value, err := encodeUser(row)
 	if err != nil {
 		return err
 	}
-	t.Then = append(t.Then, kv.Op{Kind: kv.Put, Table: tableUser, Key: key(o.PutUser.Name), Value: value, SkipEqual: true})
+	t.Then = append(t.Then, kv.Op{Kind: kv.Put, Table: tableUser, Key: key(name), Value: value, SkipEqual: true})
 	return nil
+}
+
+// kept returns what a change without a password keeps of a user, guarded; the
+// zero row when there is nothing to keep.
+func (e *Engine) kept(ctx context.Context, t *kv.Txn, o *auth.Op) (userRow, error) {
+	if o.Password != nil {
+		return userRow{}, nil
+	}
+	rec, err := e.settings.Store.Get(ctx, tableUser, key(o.PutUser.Name))
+	if errors.Is(err, kv.ErrNotFound) {
+		return userRow{}, nil
+	}
+	if err != nil {
+		return userRow{}, fmt.Errorf("read directory: %w", err)
+	}
+	t.If = append(t.If, kv.Compare{Table: tableUser, Key: rec.Key, Target: kv.Modified, Rel: kv.Equal, Num: uint64(rec.Modified)})
+	return decodeUser(rec.Value)
+}
+
+// hashFor hashes a new password; that of an administrator must not be weak.
+func (e *Engine) hashFor(ctx context.Context, name string, password []byte) (string, error) {
+	p, err := e.current(ctx)
+	if err != nil {
+		return "", err
+	}
+	if p.admin(name) && !e.settings.AllowWeak {
+		if err := weak(name, password); err != nil {
+			return "", err
+		}
+	}
+	return hash(password)
 }
