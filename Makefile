@@ -54,13 +54,16 @@ vulncheck: bin/govulncheck ## known vulnerabilities; needs the database of the G
 SUM := bin/gotestsum --format testname --jsonfile
 RACE := CGO_ENABLED=1
 
-.PHONY: test test-unit test-wire e2e e2e-nacos e2e-durability e2e-full fuzz
+.PHONY: test test-unit test-budget test-wire e2e e2e-nacos e2e-durability e2e-full fuzz
 test: bin/gotestsum bin/gofail build ## unit tests with the race detector, then the wire and durability tests
 	@rm -rf .cache/test && mkdir -p .cache/test
-	@$(MAKE) --no-print-directory test-unit test-wire; code=$$?; scripts/summary.sh .cache/test; exit $$code
+	@$(MAKE) --no-print-directory test-unit test-budget test-wire; code=$$?; scripts/summary.sh .cache/test; exit $$code
 
 test-unit:
 	$(RACE) $(SUM) .cache/test/unit.json -- -race -timeout 8m work
+
+test-budget: # allocations of hot paths, without the race detector, which allocates too
+	@$(SUM) .cache/test/budget.json -- -run '^TestBudget' -count=1 ./plugin-nacos/...
 
 test-wire:
 	cd e2e && GOWORK=off $(CURDIR)/$(SUM) $(CURDIR)/.cache/test/wire.json -- -count=1 -timeout 8m ./...

@@ -33,11 +33,12 @@ const typeProbe = "ProbeRequest"
 
 // rig is a real node with a real gRPC server in front.
 type rig struct {
-	core    plugin.Core
-	configs *config.Service
-	api     *configrpc.API
-	server  *stream.Server
-	address string
+	core      plugin.Core
+	directory auth.Directory
+	configs   *config.Service
+	api       *configrpc.API
+	server    *stream.Server
+	address   string
 
 	probed  chan context.Context // of calls of typeProbe
 	mu      sync.Mutex           // guards changes
@@ -55,7 +56,7 @@ func newRig(tb testing.TB, switches authmap.Switches) *rig {
 			tb.Errorf("Close() = %v", err)
 		}
 	})
-	r := &rig{probed: make(chan context.Context, 1)}
+	r := &rig{directory: node.Directory(), probed: make(chan context.Context, 1)}
 	if r.core, err = node.Attach(tb.Context(), "nacos", nil); err != nil {
 		tb.Fatalf("Attach() = %v", err)
 	}

@@ -1,0 +1,33 @@
+//go:build !race
+
+package configrpc_test
+
+import (
+	"testing"
+
+	"google.golang.org/protobuf/types/known/anypb"
+
+	"github.com/easynet-cn/batata/plugin-nacos/internal/authmap"
+	nacospb "github.com/easynet-cn/batata/proto/nacos"
+)
+
+// ENG-24: a query allocates the payload of the answer, the body that was parsed,
+// and little more; the transport's own come on top.
+func TestBudgetQuery(t *testing.T) {
+	r := newRig(t, authmap.Switches{})
+	r.publish(t, "a", "", "value")
+	ctx := r.inside(r.connect(t, "10.0.0.1", nil))
+	p := &nacospb.Payload{
+		Metadata: &nacospb.Metadata{Type: "ConfigQueryRequest"},
+		Body:     &anypb.Any{Value: []byte(`{"dataId":"a","group":"G","tenant":""}`)},
+	}
+	const budget = 10
+	n := testing.AllocsPerRun(1000, func() {
+		if _, err := r.server.Request(ctx, p); err != nil {
+			t.Fatal(err)
+		}
+	})
+	if n > budget {
+		t.Errorf("a query makes %.0f allocations, want at most %d", n, budget)
+	}
+}

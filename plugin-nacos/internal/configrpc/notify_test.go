@@ -1,0 +1,116 @@
+package configrpc_test
+
+import (
+	"encoding/json"
+	"maps"
+	"testing"
+
+	"github.com/easynet-cn/batata/core/configstore"
+	"github.com/easynet-cn/batata/plugin-nacos/internal/authmap"
+	"github.com/easynet-cn/batata/plugin-nacos/internal/config"
+)
+
+// listen adds or removes one listener of group G and returns the answer.
+func (c *client) listen(dataID, md5 string, listening bool) string {
+	c.t.Helper()
+	kind, body := c.call("ConfigBatchListenRequest", nil, jsonOf(c.t, map[string]any{
+		"listen":               listening,
+		"configListenContexts": []any{map[string]any{"dataId": dataID, "group": "G", "md5": md5}},
+	}))
+	if kind != "ConfigChangeBatchListenResponse" {
+		c.t.Fatalf("batch listen = %s %s", kind, body)
+	}
+	return string(body)
+}
+
+// notice waits for a push of a change, acknowledges it, and returns the config.
+func (c *client) notice() string {
+	c.t.Helper()
+	m := c.next()
+	var n struct {
+		ID     string `json:"requestId"`
+		DataID string `json:"dataId"`
+	}
+	if err := json.Unmarshal(m.GetBody().GetValue(), &n); err != nil || m.GetMetadata().GetType() != "ConfigChangeNotifyRequest" {
+		c.t.Fatalf("pushed %v, want a change (%v)", m, err)
+	}
+	c.send("ConfigChangeNotifyResponse", jsonOf(c.t, map[string]any{"resultCode": 200, "requestId": n.ID}))
+	return n.DataID
+}
+
+// NAC-CFG-61, 63, 65: everybody who listens is told of a change once; who
+// stopped, or left, is not known any more.
+func TestListenersComeAndGo(t *testing.T) {
+	r := newRig(t, authmap.Switches{})
+	k := config.Key("a", "G", "")
+	one, two := r.connect(t, "10.0.0.1", nil), r.connect(t, "10.0.0.2", nil)
+	for _, c := range []*client{one, two} {
+		c.listen("a", "", true)
+	}
+	if got, want := r.api.Listeners(k), map[string]string{"10.0.0.1": "", "10.0.0.2": ""}; !maps.Equal(got, want) {
+		t.Fatalf("Listeners() = %v, want %v", got, want)
+	}
+	r.publish(t, "a", "", "first")
+	for _, c := range []*client{one, two} {
+		if got := c.notice(); got != "a" {
+			t.Errorf("%s was told of %q, want a", c.ip, got)
+		}
+	}
+
+	two.listen("a", "", false)
+	r.publish(t, "a", "", "second")
+	if got := one.notice(); got != "a" {
+		t.Errorf("told of %q, want a", got)
+	}
+	two.listen("fence", "", true)
+	r.publish(t, "fence", "", "x")
+	if got := two.notice(); got != "fence" {
+		t.Errorf("who stopped was told of %q", got)
+	}
+	if got, want := r.api.ListenedBy("10.0.0.2"), map[configstore.Key]string{config.Key("fence", "G", ""): ""}; !maps.Equal(got, want) {
+		t.Errorf("ListenedBy(10.0.0.2) = %v, want %v", got, want)
+	}
+
+	_ = one.conn.Close()
+	eventually(t, "who left is forgotten", func() bool { return len(r.api.Listeners(k)) == 0 })
+	if got := r.api.ListenedBy("10.0.0.1"); len(got) != 0 {
+		t.Errorf("ListenedBy(10.0.0.1) = %v, want nothing", got)
+	}
+}
+
+// NAC-CFG-63: what writes the same bytes again tells nobody.
+func TestSameContentTellsNobody(t *testing.T) {
+	r := newRig(t, authmap.Switches{})
+	c := r.connect(t, "10.0.0.1", nil)
+	r.publish(t, "a", "", "same")
+	c.listen("a", "", true)
+	c.listen("fence", "", true)
+	r.publish(t, "a", "", "same")
+	r.publish(t, "fence", "", "x")
+	if got := c.notice(); got != "fence" {
+		t.Errorf("told of %q, want only of the fence", got)
+	}
+	if n := r.told()[config.Key("fence", "G", "")]; n != 1 {
+		t.Errorf("the fence was told %d times, want 1", n)
+	}
+}
+
+// NAC-CON-08, 37: a server that drains ends the streams and forgets who listened,
+// and refuses who comes again.
+func TestDrain(t *testing.T) {
+	r := newRig(t, authmap.Switches{})
+	c := r.connect(t, "10.0.0.1", nil)
+	c.listen("a", "", true)
+	r.server.Drain()
+	c.ended()
+	if n := r.server.Count(); n != 0 {
+		t.Errorf("Count() = %d, want 0", n)
+	}
+	eventually(t, "the listeners are forgotten", func() bool { return len(r.api.Listeners(config.Key("a", "G", ""))) == 0 })
+	if kind, body := c.call("HealthCheckRequest", nil, []byte("{}")); kind != "ErrorResponse" {
+		t.Errorf("on the old transport = %s %s, want a refusal", kind, body)
+	}
+	again := r.dial(t, "10.0.0.1")
+	again.send("ConnectionSetupRequest", []byte(`{"labels":{},"abilityTable":{}}`))
+	again.ended()
+}
