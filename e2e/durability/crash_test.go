@@ -155,7 +155,7 @@ func fullDisk(t *testing.T, o node.Options) {
 		t.Errorf("seed %d: %d writes of %d bytes were taken in %v, want refusals for lack of space", s.seed, acked.Load(), bigPadding, roundLimit)
 	}
 	t.Logf("%d acknowledged, then %.200v", acked.Load(), err)
-	if err := s.verify(); err != nil {
+	if err := s.look(); err != nil {
 		t.Errorf("seed %d: read on the full disk: %v", s.seed, err)
 	}
 	s.disk.LimitSpace(-1)

@@ -26,16 +26,21 @@ func (i *item) send(state string) { i.states = append(i.states, state) }
 // acknowledged notes that the last request sent was answered with success.
 func (i *item) acknowledged() { i.states = i.states[len(i.states)-1:] }
 
+// allows checks a state read from a server that still works on requests whose
+// outcome is not known.
+func (i *item) allows(state string) error {
+	if slices.Contains(i.states, state) {
+		return nil
+	}
+	return fmt.Errorf("item %s = %s, want the acknowledged %s or a later one of %d", i.name, brief(state), brief(i.states[0]), len(i.states)-1)
+}
+
 // found checks a state read after a restart, and makes it the only one: what
 // did not happen by then will never happen.
 func (i *item) found(state string) error {
-	allowed := slices.Contains(i.states, state)
-	acked, later := i.states[0], i.states[1:]
+	err := i.allows(state)
 	i.states = []string{state}
-	if !allowed {
-		return fmt.Errorf("item %s = %s, want the acknowledged %s or a later one of %d", i.name, brief(state), brief(acked), len(later))
-	}
-	return nil
+	return err
 }
 
 // brief shortens a state for a message.

@@ -154,12 +154,12 @@ func (c *client) read(base, name string) (string, error) {
 }
 
 // verify reads every item and lists what is wrong.
-func (c *client) verify(base string) (problems []error) {
+func (c *client) verify(base string, judge func(*item, string) error) (problems []error) {
 	defer c.http.CloseIdleConnections()
 	for _, it := range c.items {
 		state, err := c.read(base, it.name)
 		if err == nil {
-			err = it.found(state)
+			err = judge(it, state)
 		}
 		if err != nil {
 			problems = append(problems, err)

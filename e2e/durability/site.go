@@ -128,14 +128,19 @@ func (s *site) crash(loss losefs.Loss) losefs.Report {
 	return report
 }
 
-// verify checks every item against what its client knows. The error names the
-// first few that are wrong.
-func (s *site) verify() error {
+// verify checks every item after a restart against what its client knows. The
+// error names the first few that are wrong.
+func (s *site) verify() error { return s.judge((*item).found) }
+
+// look does so without a restart.
+func (s *site) look() error { return s.judge((*item).allows) }
+
+func (s *site) judge(by func(*item, string) error) error {
 	const named = 5
 	of := make([][]error, len(s.clients))
 	var running sync.WaitGroup
 	for i, c := range s.clients {
-		running.Go(func() { of[i] = c.verify(s.node.URL()) })
+		running.Go(func() { of[i] = c.verify(s.node.URL(), by) })
 	}
 	running.Wait()
 	problems := slices.Concat(of...)

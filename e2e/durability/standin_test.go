@@ -251,6 +251,9 @@ func TestItem(t *testing.T) {
 					it.acknowledged()
 				}
 			}
+			if err := it.allows(tt.found); (err == nil) != tt.good {
+				t.Errorf("allows(%q) after %q = %v, want good: %t", tt.found, tt.known, err, tt.good)
+			}
 			if err := it.found(tt.found); (err == nil) != tt.good {
 				t.Errorf("found(%q) after %q = %v, want good: %t", tt.found, tt.known, err, tt.good)
 			}
