@@ -1,10 +1,12 @@
 package compile
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
 	"math/rand/v2"
+	"slices"
 	"time"
 
 	"github.com/easynet-cn/batata/core/auth"
@@ -119,8 +121,10 @@ func (c *Committer) refused(res txn.Result, p *plan, compares int) txn.Result {
 		case i-compares >= len(p.ops):
 			failed = append(failed, i-len(p.ops))
 		default:
-			q := p.quotas[i-compares]
-			res.Blocked = append(res.Blocked, txn.Blocked{Op: q.op, Cause: q.cause})
+			q := p.quotaAt(i - compares)
+			res.Blocked = append(res.Blocked, txn.Blocked{Op: q.op, Cause: &configstore.QuotaError{
+				Scope: q.scope, What: "items", Used: q.used, Limit: q.limit,
+			}})
 		}
 	}
 	res.Failed = failed
@@ -144,21 +148,36 @@ func pause(ctx context.Context, attempt int) error {
 type plan struct {
 	guards   []kv.Compare
 	ops      []kv.Op
-	quotas   map[int]quota // by index into ops
+	quotas   []quota // in the order of their Adds
 	blocked  []txn.Blocked
 	outcomes []configstore.Outcome // Version is the seq + 1 until the revision is known
 }
 
+// quota is what an Add of a new item keeps.
 type quota struct {
-	op    int
-	cause error
+	add         int // index into the plan's ops
+	op          int // of the batch, which it refuses
+	scope       configstore.Scope
+	used, limit int64
 }
+
+// quotaAt returns the quota of an Add of the plan.
+func (p *plan) quotaAt(add int) quota {
+	i, _ := slices.BinarySearchFunc(p.quotas, add, func(q quota, add int) int { return cmp.Compare(q.add, add) })
+	return p.quotas[i]
+}
+
+// opsOfNew is how many rows a new item writes: two counters, version and head.
+const opsOfNew = 4
 
 // plan compiles ops on the local state.
 func (c *Committer) plan(ctx context.Context, ops []configstore.Op, by auth.Actor) (*plan, error) {
 	pl := &planner{
 		committer: c, ctx: ctx, by: by, now: c.Now().UnixMilli(),
-		plan:  &plan{outcomes: make([]configstore.Outcome, len(ops))},
+		plan: &plan{
+			guards: make([]kv.Compare, 0, len(ops)), ops: make([]kv.Op, 0, opsOfNew*len(ops)),
+			outcomes: make([]configstore.Outcome, len(ops)),
+		},
 		items: make([]*draft, 0, len(ops)),
 	}
 	for i := range ops {

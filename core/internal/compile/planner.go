@@ -262,28 +262,37 @@ func (p *planner) quota(i int, d *draft, size int64) error {
 	for _, s := range [...]configstore.Scope{
 		{Namespace: d.key.Namespace}, {Namespace: d.key.Namespace, Group: d.key.Group},
 	} {
-		u, err := p.committer.Configs.Usage(p.ctx, s)
+		limit, err := p.committer.Configs.Limit(s)
 		if err != nil {
 			return err
 		}
-		if u.MaxSize > 0 && size > u.MaxSize {
-			return &configstore.QuotaError{Scope: s, What: "size", Used: size, Limit: u.MaxSize}
+		if limit.MaxSize > 0 && size > limit.MaxSize {
+			return &configstore.QuotaError{Scope: s, What: "size", Used: size, Limit: limit.MaxSize}
 		}
 		if d.was != nil || d.counted {
 			continue
 		}
-		limit := int64(math.MaxInt64)
-		if u.Quota > 0 {
-			limit = u.Quota
+		if err := p.count(i, limit); err != nil {
+			return err
 		}
-		if p.plan.quotas == nil {
-			p.plan.quotas = map[int]quota{}
-		}
-		p.plan.quotas[len(p.plan.ops)] = quota{op: i, cause: &configstore.QuotaError{Scope: s, What: "items", Used: u.Items, Limit: limit}}
-		p.plan.ops = append(p.plan.ops, kv.Op{
-			Kind: kv.Add, Table: configraft.TableQuota, Key: configraft.UsedKey(s), Delta: 1, Max: limit,
-		})
 	}
+	return nil
+}
+
+// count adds one to the items of a scope, within its limit.
+func (p *planner) count(i int, l configstore.Limit) error {
+	limit := int64(math.MaxInt64)
+	if l.Items > 0 {
+		u, err := p.committer.Configs.Usage(p.ctx, l.Scope)
+		if err != nil {
+			return err
+		}
+		limit = l.Items
+		p.plan.quotas = append(p.plan.quotas, quota{add: len(p.plan.ops), op: i, scope: l.Scope, used: u.Items, limit: limit})
+	}
+	p.plan.ops = append(p.plan.ops, kv.Op{
+		Kind: kv.Add, Table: configraft.TableQuota, Key: configraft.UsedKey(l.Scope), Delta: 1, Max: limit,
+	})
 	return nil
 }
 

@@ -3,6 +3,7 @@ package configraft
 import (
 	"encoding/binary"
 	"errors"
+	"slices"
 
 	"google.golang.org/protobuf/encoding/protowire"
 
@@ -27,10 +28,14 @@ var errRow = errors.New("malformed config row")
 // ItemKey is the key of an item's head, and the prefix of its variants and
 // versions.
 func ItemKey(dst []byte, k configstore.Key) []byte {
+	dst = slices.Grow(dst, len(k.Namespace)+len(k.Group)+len(k.Name)+keyMarks)
 	dst = tuple.AppendString(dst, k.Namespace)
 	dst = tuple.AppendString(dst, k.Group)
 	return tuple.AppendString(dst, k.Name)
 }
+
+// keyMarks is the room for what ends the texts of a key, and for a stamp.
+const keyMarks = 16
 
 // VariantKey is the key of a variant.
 func VariantKey(k configstore.Key, variant string) []byte {
@@ -40,7 +45,7 @@ func VariantKey(k configstore.Key, variant string) []byte {
 // VersionKey is the key of a version, and StampVersion says where in it the
 // stamp of a new one goes.
 func VersionKey(k configstore.Key, v kv.Stamp) (key []byte, stampKey int32) {
-	key = ItemKey(make([]byte, 0, len(k.Namespace)+len(k.Group)+len(k.Name)+16), k)
+	key = ItemKey(nil, k)
 	return tuple.AppendUint64(key, uint64(v)), int32(len(key)) + 1
 }
 

@@ -7,6 +7,7 @@ import (
 
 	"github.com/easynet-cn/batata/core/configstore"
 	"github.com/easynet-cn/batata/core/internal/fsm"
+	"github.com/easynet-cn/batata/core/internal/store"
 	"github.com/easynet-cn/batata/core/kv"
 	"github.com/easynet-cn/batata/core/kv/tuple"
 )
@@ -24,8 +25,11 @@ func UsedKey(s configstore.Scope) []byte { return quotaKey(quotaUsed, s) }
 func LimitKey(s configstore.Scope) []byte { return quotaKey(quotaLimit, s) }
 
 func quotaKey(kind string, s configstore.Scope) []byte {
-	b := tuple.AppendString(make([]byte, 0, len(s.Namespace)+len(s.Group)+8), kind)
-	return tuple.AppendString(tuple.AppendString(b, s.Namespace), s.Group)
+	return appendQuotaKey(make([]byte, 0, len(kind)+len(s.Namespace)+len(s.Group)+8), kind, s)
+}
+
+func appendQuotaKey(dst []byte, kind string, s configstore.Scope) []byte {
+	return tuple.AppendString(tuple.AppendString(tuple.AppendString(dst, kind), s.Namespace), s.Group)
 }
 
 // EncodeLimit renders the limits of a scope.
@@ -41,12 +45,29 @@ func (s *Store) Usage(_ context.Context, scope configstore.Scope) (configstore.U
 	if r := root.Get(fsm.AppendKey(nil, s.tables.quota, UsedKey(scope))); r != nil && len(r.Value) == 8 {
 		u.Items = int64(binary.BigEndian.Uint64(r.Value))
 	}
-	var err error
-	u.Quota, u.MaxSize, err = s.limits(root.Get(fsm.AppendKey(nil, s.tables.quota, LimitKey(scope))))
+	limit, err := s.limit(root, scope)
+	u.Quota, u.MaxSize = limit.Items, limit.MaxSize
 	return u, err
 }
 
-func (s *Store) limits(r *kv.Record) (items, size int64, err error) {
+// Limit returns the limits of a scope, zeros when it has none.
+func (s *Store) Limit(scope configstore.Scope) (configstore.Limit, error) {
+	return s.limit(s.store.Root(), scope)
+}
+
+// keyRoom holds usual keys without an allocation.
+const keyRoom = 128
+
+func (s *Store) limit(root *store.Root, scope configstore.Scope) (configstore.Limit, error) {
+	var room [keyRoom]byte
+	l := configstore.Limit{Scope: scope}
+	abs := appendQuotaKey(fsm.AppendKey(room[:0], s.tables.quota, nil), quotaLimit, scope)
+	var err error
+	l.Items, l.MaxSize, err = limits(root.Get(abs))
+	return l, err
+}
+
+func limits(r *kv.Record) (items, size int64, err error) {
 	if r == nil {
 		return 0, 0, nil
 	}

@@ -91,14 +91,12 @@ func (x *index) reset(first uint64) {
 	*x = index{first: first, limit: x.limit}
 }
 
-// shift drops the first n elements and gives their memory back once it is most
-// of the array.
+// shift drops the first n elements and what they hold. An array that has become
+// far too large is replaced; otherwise append makes a new one at its end.
 func shift[T any](s []T, n int) []T {
-	if n == 0 {
-		return s
-	}
+	clear(s[:n])
 	rest := s[n:]
-	if cap(rest) < 2*len(rest) || cap(rest) > 1024 && len(rest) < cap(rest)/4 {
+	if cap(rest) > 1024 && len(rest) < cap(rest)/4 {
 		return append(make([]T, 0, len(rest)+len(rest)/2+16), rest...)
 	}
 	return rest

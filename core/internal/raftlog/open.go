@@ -124,7 +124,7 @@ func (l *Log) finish(s *segment, b []byte, last bool) error {
 	}
 	if behind.whole {
 		// A whole frame behind the end must not come back behind a shorter one.
-		if err := clear(s); err != nil {
+		if err := wipe(s); err != nil {
 			return err
 		}
 	}
@@ -134,8 +134,8 @@ func (l *Log) finish(s *segment, b []byte, last bool) error {
 	return nil
 }
 
-// clear writes zeros from the end of the frames to the end of the file.
-func clear(s *segment) error {
+// wipe writes zeros from the end of the frames to the end of the file.
+func wipe(s *segment) error {
 	zeros := make([]byte, chunk)
 	for off := s.end; off < s.size; off += chunk {
 		if _, err := s.file.WriteAt(zeros[:min(chunk, s.size-off)], off); err != nil {

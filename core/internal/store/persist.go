@@ -119,7 +119,7 @@ func (s *Store) seal() {
 	b.at = s.live.at
 	b.at.changed = s.live.machine.Changed()
 	s.live.sealed = append(s.live.sealed, b)
-	s.live.active = new(batch)
+	s.live.active = &batch{rows: make([]pending, 0, len(b.rows))} // the next is likely as large
 }
 
 // take returns the oldest batches that wait, as many as fit one commit.

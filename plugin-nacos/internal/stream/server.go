@@ -25,6 +25,12 @@ const (
 	maxSend    = 64 << 20
 )
 
+// Windows of flow control, in bytes: what a peer may send before it is read.
+const (
+	streamWindow = 256 << 10
+	connWindow   = 1 << 20
+)
+
 // streamWorkers are goroutines that go on from call to call, so that stacks that
 // have grown are used again. When all are busy a call gets its own.
 const streamWorkers = 512
@@ -86,6 +92,10 @@ func (s *Server) Options() []grpc.ServerOption {
 		grpc.MaxSendMsgSize(maxSend),
 		grpc.StatsHandler(tagger{s}),
 		grpc.NumStreamWorkers(streamWorkers),
+		// Fixed windows: measuring the line would cost a ping and its answer with
+		// almost every call.
+		grpc.StaticStreamWindowSize(streamWindow),
+		grpc.StaticConnWindowSize(connWindow),
 		// Clients ping every few seconds, some without a call (NAC-TRN-13).
 		grpc.KeepaliveEnforcementPolicy(keepalive.EnforcementPolicy{MinTime: 5 * time.Second, PermitWithoutStream: true}),
 		grpc.KeepaliveParams(keepalive.ServerParameters{
