@@ -5,6 +5,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"math"
 	"math/rand/v2"
 	"slices"
 	"time"
@@ -161,9 +162,13 @@ type quota struct {
 	used, limit int64
 }
 
-// quotaAt returns the quota of an Add of the plan.
+// quotaAt returns the quota of an Add of the plan; one without a quota has only
+// the range of its counter.
 func (p *plan) quotaAt(add int) quota {
-	i, _ := slices.BinarySearchFunc(p.quotas, add, func(q quota, add int) int { return cmp.Compare(q.add, add) })
+	i, found := slices.BinarySearchFunc(p.quotas, add, func(q quota, add int) int { return cmp.Compare(q.add, add) })
+	if !found {
+		return quota{add: add, limit: math.MaxInt64}
+	}
 	return p.quotas[i]
 }
 

@@ -65,7 +65,6 @@ func (x *index) trim() {
 	oldest := len(x.refs) - len(x.recent)
 	for x.bytes > x.limit && n < len(x.recent)-1 {
 		x.bytes -= int64(x.refs[oldest+n].size)
-		x.recent[n] = nil
 		n++
 	}
 	x.recent = shift(x.recent, n)
