@@ -107,7 +107,6 @@ func (a *API) beta(c *web.Call) error {
 		return err
 	}
 	info := infoOf(res.Item.Head, res.Item.Content)
-	cipher := res.Item.Variant.Cipher
-	info.MD5, info.Type, info.DataKey = text(res.MD5()), nil, &cipher
+	info.MD5, info.Type, info.DataKey = text(res.MD5()), nil, text(res.Item.Variant.Cipher)
 	return c.Rest(http.StatusOK, "query beta ok", betaInfo{info, res.Item.Variant.Rule.Expr})
 }
