@@ -38,7 +38,7 @@ func (personality) Manifest() plugin.Manifest {
 		Version:   "1",
 		Listeners: []plugin.Listener{{Name: listenerGRPC, Network: "tcp", Address: ":9848", MainOffset: grpcOffset}},
 		Mounts:    []plugin.Mount{{Name: mountAPI, Listener: plugin.Main, Prefixes: []string{"/nacos"}}},
-		Resources: []string{authmap.KindConfig},
+		Resources: []string{authmap.KindConfig, authmap.KindNaming},
 		Config:    defaults,
 	}
 }

@@ -4,8 +4,11 @@ import (
 	"github.com/easynet-cn/batata/core/auth"
 )
 
-// KindConfig is the kind of resource as grants name it.
-const KindConfig = "config"
+// The kinds of resources as grants name them (NAC-AUT-12).
+const (
+	KindConfig = "config"
+	KindNaming = "naming"
+)
 
 // Access is what a route asks of its caller. The zero value is invalid, so that
 // a route cannot be registered without one.
@@ -20,9 +23,15 @@ type Access struct {
 // (NAD-AUTH-41).
 func Open(p auth.Plane) Access { return Access{plane: p, open: true} }
 
+// For asks for a right on the resource that a function reads from the parameters.
+// It must find what the handler acts on, or the right that is asked is another's.
+func For(p auth.Plane, a auth.Action, resource func(Source) auth.Resource) Access {
+	return Access{plane: p, action: a, resource: resource}
+}
+
 // Config asks for a right on the config that the parameters name (NAD-AUTH-79).
 func Config(p auth.Plane, a auth.Action) Access {
-	return Access{plane: p, action: a, resource: ConfigResource}
+	return For(p, a, ConfigResource)
 }
 
 // Valid says whether the access says anything.

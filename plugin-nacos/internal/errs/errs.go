@@ -24,6 +24,9 @@ type Answer struct {
 	// Plain answers are the bare text of a filter, not of a handler
 	// (NAD-GEN-28).
 	Plain bool
+	// Servlet answers of V1 naming have the shape of a servlet error: what was
+	// refused before a handler, and what the reference fails on (NAC-HTP-07).
+	Servlet bool
 	// False answers of a V1 config write are the word "false" (NAC-H1C-05).
 	False bool
 }

@@ -1,6 +1,7 @@
 package web
 
 import (
+	"cmp"
 	"encoding/json"
 	"errors"
 	"net/http"
@@ -20,6 +21,12 @@ type Style uint8
 const (
 	// Bare routes answer plain values; errors are text (NAC-HTP-07).
 	Bare Style = iota + 1
+	// Naming is Bare as V1 naming does it: the text of an error stands alone.
+	Naming
+	// EnvelopedV2 is Enveloped, but for what V2 alone does: the parameter check
+	// is told as bare text, and a number that is none as a failure (NAC-HTP-08,
+	// NAD-GEN-28).
+	EnvelopedV2
 	// Enveloped routes answer a Result, errors too (NAC-HTP-08, NAD-GEN-28).
 	Enveloped
 	// Account is Enveloped with the text for people as the message too
@@ -68,6 +75,12 @@ func (c *Call) Data(v any) error { return c.Result(http.StatusOK, Result{Message
 
 // Result answers any Result.
 func (c *Call) Result(status int, v Result) error { return c.json(status, contentJSON, v) }
+
+// Plain answers a bare text of naming.
+func (c *Call) Plain(text string) error { return c.Bytes(contentText, []byte(text)) }
+
+// Encoded answers a JSON value that is encoded already.
+func (c *Call) Encoded(b []byte) error { return c.Bytes(contentJSON, b) }
 
 // Bytes answers encoded bytes, which are not changed.
 func (c *Call) Bytes(contentType string, b []byte) error {
@@ -140,21 +153,29 @@ func (r *Router) fail(route *Route, c *Call, err error) {
 	if a.Status >= http.StatusInternalServerError {
 		r.logger.Warn("request failed", zap.String("route", route.Method+" "+route.Path), zap.Error(err))
 	}
-	if route.Style == Bare {
+	switch route.Style {
+	case Bare:
 		failBare(c, a, err)
-		return
+	case Naming:
+		failNaming(c, a, err)
+	default:
+		failEnveloped(route.Style, c, a, err)
 	}
-	failEnveloped(route.Style, c, a, err)
 }
 
 // told adds the errors of this package to the table.
 func told(err error) errs.Answer {
-	var missing *MissingError
+	var (
+		missing *MissingError
+		convert *ConvertError
+	)
 	switch {
+	case errors.As(err, &convert):
+		return errs.Answer{Status: http.StatusBadRequest, Code: 20002, Message: "parameter validate error", Detail: convert.Error()}
 	case errors.As(err, &missing):
 		return errs.Answer{
 			Status: http.StatusBadRequest, Code: 10000, Message: "parameter missing",
-			Detail: "Required parameter '" + missing.Name + "' type String is not present",
+			Detail: "Required parameter '" + missing.Name + "' type " + cmp.Or(missing.Type, "String") + " is not present",
 		}
 	case errors.Is(err, ErrTooLarge):
 		return errs.Answer{Status: http.StatusRequestEntityTooLarge, Code: 20002, Message: "parameter validate error", Detail: err.Error()}
@@ -187,10 +208,49 @@ func failBare(c *Call, a errs.Answer, err error) {
 	}
 }
 
+// plain is what the parameter check of naming answers: a text of no type
+// (NAD-GEN-28).
+func plain(c *Call, a errs.Answer) {
+	h := c.W.Header()
+	NoCache(h)
+	h["Content-Type"] = nil // which keeps net/http from guessing one
+	c.W.WriteHeader(a.Status)
+	_, _ = c.W.Write([]byte(a.Detail + "\r\n"))
+}
+
+// failNaming tells an error as V1 naming does (NAC-HTP-07).
+func failNaming(c *Call, a errs.Answer, err error) {
+	var (
+		denied  *authmap.Denied
+		missing *MissingError
+	)
+	switch {
+	case errors.As(err, &denied), a.Servlet:
+		servletError(c.W, c.R, a.Status, a.Detail, contentJSON)
+	case errors.As(err, &missing):
+		write(c.W, a.Status, contentText, []byte(missing.naming()))
+	case a.Plain:
+		plain(c, a)
+	default:
+		write(c.W, a.Status, contentText, []byte(a.Detail))
+	}
+}
+
 // failEnveloped also copies the texts that user interfaces look for into the
 // message (NAD-DEC-03).
 func failEnveloped(s Style, c *Call, a errs.Answer, err error) {
 	out := Result{Code: a.Code, Message: a.Message, Data: a.Detail}
+	if s == EnvelopedV2 {
+		var convert *ConvertError
+		switch {
+		case a.Plain:
+			plain(c, a)
+			return
+		case errors.As(err, &convert):
+			a.Status = http.StatusInternalServerError
+			out = Result{Code: 30000, Message: a.Detail}
+		}
+	}
 	var denied *authmap.Denied
 	if s == Account || errors.As(err, &denied) && denied.Expired() {
 		out.Message = a.Detail

@@ -4,6 +4,7 @@ import (
 	"context"
 	"net"
 	"net/http"
+	"strconv"
 	"strings"
 
 	"github.com/easynet-cn/batata/core/auth"
@@ -18,7 +19,7 @@ type Call struct {
 	Identity *auth.Identity
 
 	params params
-	room   [4]param // for requests with few of them
+	room   [8]param // for requests with few of them
 }
 
 // Context ends when the client is gone.
@@ -100,7 +101,34 @@ func peer(r *http.Request) string {
 }
 
 // MissingError reports a required parameter that was not sent.
-type MissingError struct{ Name string }
+type MissingError struct {
+	Name string
+	Type string // as a Result names it; blank: String
+	// Signature says that V1 naming finds it missing before the handler runs,
+	// which it tells in other words.
+	Signature bool
+}
 
 // Error implements error.
 func (e *MissingError) Error() string { return "Required parameter '" + e.Name + "' is not present." }
+
+// naming is the text of V1 naming.
+func (e *MissingError) naming() string {
+	if e.Signature {
+		return "Parameter '" + e.Name + "' is missing"
+	}
+	return "Param '" + e.Name + "' is required."
+}
+
+// ConvertError reports a parameter that is not of its type.
+type ConvertError struct{ Name, Value string }
+
+// Error implements error.
+func (e *ConvertError) Error() string {
+	const shown = 64 // bytes of a value that is told back
+	v := e.Value
+	if len(v) > shown {
+		v = v[:shown]
+	}
+	return "For input string: " + strconv.Quote(v)
+}

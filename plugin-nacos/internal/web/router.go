@@ -2,7 +2,9 @@ package web
 
 import (
 	"net/http"
+	"net/url"
 	"strings"
+	"unicode/utf8"
 
 	"github.com/labstack/echo/v4"
 	"go.uber.org/zap"
@@ -12,7 +14,8 @@ import (
 	"github.com/easynet-cn/batata/plugin-nacos/internal/authmap"
 )
 
-// Route is one endpoint of the API; Path comes after the prefix of the mount.
+// Route is one endpoint of the API; Path comes after the prefix of the mount. A
+// part of it may be :name, which is then a parameter of the call.
 type Route struct {
 	Method, Path string
 	Access       authmap.Access
@@ -51,7 +54,7 @@ func (r *Router) Add(routes ...Route) {
 		for _, prefix := range r.prefixes {
 			pattern := prefix + route.Path
 			h := func(c echo.Context) error {
-				r.serve(&route, pattern, c.Response().Writer, c.Request())
+				r.serve(&route, pattern, c)
 				return nil
 			}
 			r.echo.Add(route.Method, pattern, h)
@@ -81,11 +84,16 @@ func escapedSlash(raw string) bool {
 }
 
 // serve is the life of one call.
-func (r *Router) serve(route *Route, pattern string, w http.ResponseWriter, req *http.Request) {
+func (r *Router) serve(route *Route, pattern string, c echo.Context) {
+	w, req := c.Response().Writer, c.Request()
 	if n, ok := w.(plugin.RouteNamer); ok {
 		n.NameRoute(pattern)
 	}
 	call := &Call{W: w, R: req}
+	call.params = call.room[:0]
+	for _, name := range c.ParamNames() {
+		call.params = append(call.params, pathParam(req, name, c.Param(name)))
+	}
 	if err := r.admit(route, call); err != nil {
 		r.fail(route, call, err)
 		return
@@ -97,7 +105,7 @@ func (r *Router) serve(route *Route, pattern string, w http.ResponseWriter, req 
 
 // admit reads the parameters and asks the gate.
 func (r *Router) admit(route *Route, c *Call) (err error) {
-	if c.params, err = parse(c.W, c.R, c.room[:0]); err != nil {
+	if c.params, err = parse(c.W, c.R, c.params); err != nil {
 		return err
 	}
 	a := route.Access
@@ -116,6 +124,29 @@ func (r *Router) admit(route *Route, c *Call) (err error) {
 	return r.gate.Authorize(c.Context(), a.Plane(), c.Identity, []auth.Request{a.Request(c.Param)}...)
 }
 
+// pathParam is a part of the path as a parameter. It is escaped still when the
+// path has a form of its own, which is the one that was matched.
+func pathParam(r *http.Request, name, value string) param {
+	if r.URL.RawPath != "" {
+		if plain, err := url.PathUnescape(value); err == nil {
+			value = plain
+		}
+	}
+	if !utf8.ValidString(value) {
+		value = ""
+	}
+	return param{name, value}
+}
+
+func (r *Router) naming(path string) bool {
+	for _, prefix := range r.prefixes {
+		if strings.HasPrefix(path, prefix+"/v1/ns/") {
+			return true
+		}
+	}
+	return false
+}
+
 // root answers the prefix itself.
 func (r *Router) root() {
 	for _, prefix := range r.prefixes {
@@ -131,8 +162,14 @@ func (r *Router) root() {
 	}
 }
 
-// unrouted answers what no route takes.
+// unrouted answers what no route takes. V1 naming tells a wrong path and a wrong
+// method alike (NAC-HTP-07).
 func (r *Router) unrouted(w http.ResponseWriter, req *http.Request, err error) {
+	if r.naming(req.URL.Path) {
+		w.Header().Del("Allow")
+		servletError(w, req, http.StatusNotImplemented, "no such api:"+req.Method+":"+req.URL.Path, contentJSON)
+		return
+	}
 	kind := contentJSON
 	if strings.Contains(req.URL.Path, "/v1/") {
 		kind = contentJSONUTF8
