@@ -2,6 +2,7 @@ package authmap
 
 import (
 	"github.com/easynet-cn/batata/core/auth"
+	"github.com/easynet-cn/batata/plugin-nacos/internal/naming"
 )
 
 // The kinds of resources as grants name them (NAC-AUT-12).
@@ -34,6 +35,12 @@ func Config(p auth.Plane, a auth.Action) Access {
 	return For(p, a, ConfigResource)
 }
 
+// Naming asks for a right on the service that the parameters name
+// (NAC-AUT-12).
+func Naming(p auth.Plane, a auth.Action) Access {
+	return For(p, a, NamingResource)
+}
+
 // Valid says whether the access says anything.
 func (a Access) Valid() bool { return a.plane != 0 && (a.open || a.resource != nil) }
 
@@ -57,6 +64,23 @@ func ConfigResource(param Source) auth.Resource {
 		Group:     first(param, "groupName", "group"),
 		Name:      param("dataId"),
 	}
+}
+
+// NamingResource reads the resource from the parameters of any API version. The
+// group in a grouped name is the one that counts; without a service it is all of
+// a group (NAD-AUTH-79).
+func NamingResource(param Source) auth.Resource {
+	r := auth.Resource{Kind: KindNaming, Namespace: first(param, "namespaceId", "namespace"), Group: param("groupName")}
+	service := param("serviceName")
+	if service == "" {
+		return r
+	}
+	if group, name, ok := naming.Split(service); ok {
+		r.Group, service = group, name
+	}
+	k := naming.Key(r.Namespace, r.Group, service)
+	r.Namespace, r.Group, r.Name = k.Namespace, k.Group, k.Name
+	return r
 }
 
 func first(param Source, names ...string) string {

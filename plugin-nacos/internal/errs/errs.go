@@ -12,6 +12,7 @@ import (
 	"github.com/easynet-cn/batata/core/kv"
 	"github.com/easynet-cn/batata/plugin-nacos/internal/authmap"
 	"github.com/easynet-cn/batata/plugin-nacos/internal/config"
+	"github.com/easynet-cn/batata/plugin-nacos/internal/naming"
 )
 
 // Answer is what clients are told.
@@ -29,6 +30,9 @@ type Answer struct {
 	Servlet bool
 	// False answers of a V1 config write are the word "false" (NAC-H1C-05).
 	False bool
+	// Alien answers of gRPC are told in the class of errors, with the code as
+	// result code too, instead of the class of the request (NAC-ERR-11).
+	Alien bool
 }
 
 // ErrStarting reports a server that has not loaded its data: never a 404, which
@@ -57,6 +61,29 @@ var reasons = map[config.Reason]Answer{
 	config.NotFound:     {Status: 404, Code: 20004, Message: "resource not found", GRPC: 300},
 }
 
+// textInstance is the summary of what is wrong with an instance.
+const textInstance = "instance error"
+
+// refusals is the part of the table for what a caller of the registry did wrong.
+var refusals = map[naming.Reason]Answer{
+	naming.BadFormat:           {Status: 400, Code: 20002, Message: textValidate, GRPC: 400, Plain: true},
+	naming.BadInstance:         {Status: 400, Code: 21004, Message: textInstance, GRPC: 400},
+	naming.BadType:             {Status: 400, Code: 20002, Message: textValidate, GRPC: 400},
+	naming.BadWeight:           {Status: 400, Code: 21001, Message: "weight error", GRPC: 400},
+	naming.BadMetadata:         {Status: 400, Code: 21002, Message: "instance metadata error", GRPC: 400},
+	naming.BadSelector:         {Status: 400, Code: 21006, Message: "selector error", GRPC: 400},
+	naming.BadHealth:           {Status: 400, Code: 30000, Message: textServer, GRPC: 400},
+	naming.KindConflict:        {Status: 400, Code: 30000, Message: textServer, GRPC: 400},
+	naming.NoService:           {Status: 400, Code: 21008, Message: "service not exist", GRPC: 400},
+	naming.NoServiceOfInstance: {Status: 400, Code: 21004, Message: textInstance, GRPC: 400},
+	naming.NoInstance:          {Status: 404, Code: 20004, Message: "resource not found", GRPC: 404},
+	naming.NoCluster:           {Status: 404, Code: 30000, Message: textServer, GRPC: 404},
+	naming.ServiceExists:       {Status: 400, Code: 21007, Message: "service already exist", GRPC: 400},
+	naming.ServiceNotEmpty:     {Status: 400, Code: 21009, Message: "service delete failure", GRPC: 400},
+	naming.Foreign:             {Status: 400, Code: 21004, Message: textInstance, GRPC: 400},
+	naming.Disconnected:        {Status: 400, Code: 30000, Message: textServer, GRPC: -401, Alien: true},
+}
+
 // causes is the part of the table for errors of core. The first that matches
 // counts.
 var causes = []struct {
@@ -80,6 +107,11 @@ var causes = []struct {
 func Of(err error) Answer {
 	if refused, ok := errors.AsType[*config.Error](err); ok {
 		a := reasons[refused.Reason]
+		a.Detail = refused.Detail
+		return a
+	}
+	if refused, ok := errors.AsType[*naming.Error](err); ok {
+		a := refusals[refused.Reason]
 		a.Detail = refused.Detail
 		return a
 	}

@@ -161,10 +161,10 @@ func (s *Server) fail(kind string, h *Handler, c *Call, err error) Answer {
 	told := errs.Of(err)
 	message := told.Detail
 	var refused *config.Error
-	if errors.As(err, &refused) && refused.Reason == config.BadFormat {
+	if told.Plain {
 		message = "Param check invalid:" + message // NAC-ERR-08
 	}
-	if told.Status >= 500 && refused == nil {
+	if told.Status >= 500 && !errors.As(err, &refused) {
 		s.logger.Warn("request failed", zap.String("type", kind), zap.Error(err))
 	}
 	code := told.GRPC
@@ -175,6 +175,10 @@ func (s *Server) fail(kind string, h *Handler, c *Call, err error) Answer {
 		return errorStarting()
 	}
 	status := Fail(code, message)
+	if told.Alien {
+		status.ResultCode = code
+		return Encode(typeError, status)
+	}
 	if h.Fail != nil {
 		return Encode(h.Response, h.Fail(c, status))
 	}
