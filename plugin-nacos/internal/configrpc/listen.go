@@ -11,8 +11,8 @@ import (
 	"github.com/easynet-cn/batata/plugin-nacos/internal/stream"
 )
 
-// maxContexts bounds one batch; clients send up to 3,000.
-const maxContexts = 10_000
+// maxContexts bounds one batch (SEC-20): clients open another connection for more.
+const maxContexts = 3000
 
 // changed is one entry of the answer. The tenant is as the client spelled it,
 // and absent when it sent none (NAC-CFG-02).

@@ -147,19 +147,16 @@ func (n *notifier) push(c *stream.Conn, k configstore.Key, e listened) {
 	if e.spelled() != "" {
 		told.Tenant = e.tenant
 	}
+	b, _ := json.Marshal(struct {
+		changed
+		Module string `json:"module"`
+	}{told, "config"}) // cannot fail: texts
 	c.Push(stream.Push{
-		Key: k, Type: "ConfigChangeNotifyRequest", Timeout: n.timeout, Retries: n.retries,
-		Backoff: func(failed int) time.Duration { return time.Duration(failed) * 2 * time.Second },
-		Body: func(id string) []byte {
-			b, _ := json.Marshal(struct {
-				ID string `json:"requestId"`
-				changed
-				Module string `json:"module"`
-			}{id, told, "config"}) // cannot fail: texts
-			return b
-		},
+		Key: k, Type: "ConfigChangeNotifyRequest", Rest: b[1:], Timeout: n.timeout, Retries: n.retries, Backoff: backoff,
 	})
 }
+
+func backoff(failed int) time.Duration { return time.Duration(failed) * 2 * time.Second }
 
 // Listeners returns the address and digest of everybody who listens to a config
 // over a connection.

@@ -16,38 +16,40 @@ func (s *Server) RequestBiStream(bi biStream) error {
 	if c == nil || !s.isReady(bi.Context()) {
 		return nil // NAC-CON-08: ended without a message
 	}
-	messages := make(chan *nacospb.Payload)
-	over := make(chan struct{})
-	go func() {
-		defer close(over)
-		for {
-			p, err := bi.Recv()
-			if err != nil {
-				return // half-closed, or gone
-			}
-			select {
-			case messages <- p:
-			case <-bi.Context().Done():
-				return
-			}
-		}
-	}()
-	owner := false // of the registration
-	defer func() {
-		if owner {
-			c.close()
-		}
-	}()
+	r := reader{server: s, conn: c, owns: make(chan struct{}), over: make(chan struct{})}
+	go r.read(bi)
+	select {
+	case <-r.owns:
+		c.write(bi, r.over)
+	case <-r.over:
+	case <-c.done:
+	}
+	select {
+	case <-r.owns: // the end of this stream is that of the registration
+		c.close()
+	default:
+	}
+	return nil
+}
+
+// reader takes what a client sends on its stream, on a goroutine of its own that
+// ends with the stream.
+type reader struct {
+	server *Server
+	conn   *Conn
+	owns   chan struct{} // closed when this stream registered the connection
+	over   chan struct{} // closed when nothing more comes
+}
+
+func (r *reader) read(bi biStream) {
+	defer close(r.over)
 	for {
-		select {
-		case p := <-messages:
-			if s.receive(c, p, bi, &owner) != nil {
-				return nil
-			}
-		case <-over:
-			return nil
-		case <-c.done:
-			return nil
+		p, err := bi.Recv()
+		if err != nil {
+			return // half-closed, or gone
+		}
+		if r.receive(p) != nil {
+			return
 		}
 	}
 }
@@ -59,7 +61,8 @@ var errRefused = errors.New("connection refused")
 
 // receive handles one message of the stream. Before the setup all others are
 // ignored (NAC-CON-05).
-func (s *Server) receive(c *Conn, p *nacospb.Payload, bi biStream, owner *bool) error {
+func (r *reader) receive(p *nacospb.Payload) error {
+	s, c := r.server, r.conn
 	switch kind := p.GetMetadata().GetType(); {
 	case kind == "ConnectionSetupRequest":
 		setup, ack, ok := parseSetup(p, c.remote)
@@ -71,13 +74,12 @@ func (s *Server) receive(c *Conn, p *nacospb.Payload, bi biStream, owner *bool) 
 				c.close()
 				return errRefused
 			}
-			*owner = true
-			go c.write(bi)
+			close(r.owns)
 			s.logger.Debug("client registered", zap.String("connection", c.id), zap.String("version", setup.Version))
 		}
 		c.touch()
 		if ack {
-			c.send(&outgoing{"SetupAckRequest", s.setupAck})
+			c.send(&message{kind: "SetupAckRequest", from: s.address, parts: [3][]byte{s.setupAck}})
 		}
 	case c.Setup() == nil:
 	case kind == "HealthCheckRequest": // NAC-CON-31

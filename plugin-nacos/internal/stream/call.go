@@ -86,14 +86,9 @@ func inner(kind string) bool {
 	return false
 }
 
-// Request implements the unary service.
-func (s *Server) Request(ctx context.Context, p *nacospb.Payload) (*nacospb.Payload, error) {
-	a := s.answer(ctx, p)
-	return payload(a.Type, a.Body, ""), nil
-}
-
-// answer makes the checks in their order (NAC-ERR).
-func (s *Server) answer(ctx context.Context, p *nacospb.Payload) Answer {
+// Call answers one request of the unary service. It makes the checks in their
+// order (NAC-ERR).
+func (s *Server) Call(ctx context.Context, p *nacospb.Payload) Answer {
 	kind := p.GetMetadata().GetType()
 	conn := connOf(ctx)
 	if conn == nil || !s.isReady(ctx) {

@@ -30,15 +30,19 @@ func TestDetect(t *testing.T) {
 		t.Errorf("closed: stuck %t, silent %t, lively %t, %d left; want the stuck one alone closed",
 			stuck.isClosed(), silent.isClosed(), lively.isClosed(), s.Count())
 	}
-	asked := func(c *Conn, at time.Time) (*outgoing, bool) {
-		out, _, exhausted := c.queue.next(at, s.nextID)
-		return out, exhausted
+	asked := func(c *Conn, at time.Time) (*message, bool) {
+		var out message
+		found, _, exhausted := c.queue.next(at, s.nextID, &out)
+		if !found {
+			return nil, exhausted
+		}
+		return &out, exhausted
 	}
 	if out, _ := asked(lively, now); out != nil {
-		t.Errorf("the lively client was asked %s", out.body)
+		t.Errorf("the lively client was asked %s", out.body(t))
 	}
 	out, _ := asked(silent, time.Now())
-	if out == nil || out.kind != "ClientDetectionRequest" || !strings.Contains(string(out.body), `"requestId":"`) {
+	if out == nil || out.kind != "ClientDetectionRequest" || !strings.Contains(out.body(t), `"requestId":"`) {
 		t.Fatalf("the silent client was asked %v, want ClientDetectionRequest with an id", out)
 	}
 	if out, exhausted := asked(silent, time.Now()); out != nil || exhausted {

@@ -11,9 +11,11 @@
 //   - whoever pushes never waits: a push is a mark on the connection, and a
 //     second one for the same key while the first is on its way is one more
 //     round, so what is held is bounded by what the client listens to;
-//   - one goroutine writes to a stream.
+//   - one goroutine writes to a stream: the one that serves it;
+//   - what is sent is made of parts that are shared between clients and never
+//     changed.
 //
-// The package owns, for each registered connection, the goroutine that writes
-// pushes, and one that looks for idle connections (Server.Detect). Start reading
-// at Server.
+// The package owns, for each stream, the goroutine that reads it, which ends with
+// it, and one that looks for idle connections (Server.Detect). Start reading at
+// Server.
 package stream

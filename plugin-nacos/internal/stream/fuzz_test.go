@@ -63,7 +63,7 @@ func FuzzPayload(f *testing.F) {
 			return // the transport refuses it
 		}
 		s, ctx := registered(t)
-		a := s.answer(ctx, p)
+		a := s.Call(ctx, p)
 		var status Status
 		if err := json.Unmarshal(a.Body, &status); err != nil {
 			t.Fatalf("answer %s %q: %v", a.Type, a.Body, err)
@@ -98,7 +98,7 @@ func TestOrderOfChecks(t *testing.T) {
 		{"health, not registered", "HealthCheckRequest", "{}", unregistered, `{"resultCode":500,"errorCode":301,"message":"Connection is unregistered.","success":false}`},
 		{"no connection", "EveryRequest", "{}", t.Context(), `{"resultCode":500,"errorCode":300,"message":"Server is starting,please try later.","success":false}`},
 	} {
-		a := s.answer(c.ctx, &nacospb.Payload{Metadata: &nacospb.Metadata{Type: c.kind}, Body: &anypb.Any{Value: []byte(c.body)}})
+		a := s.Call(c.ctx, &nacospb.Payload{Metadata: &nacospb.Metadata{Type: c.kind}, Body: &anypb.Any{Value: []byte(c.body)}})
 		if string(a.Body) != c.want {
 			t.Errorf("%s = %s %s, want %s", c.name, a.Type, a.Body, c.want)
 		}
@@ -109,7 +109,7 @@ func TestOrderOfChecks(t *testing.T) {
 func TestHandlerPanics(t *testing.T) {
 	s, ctx := registered(t)
 	s.Handle("PanicRequest", Handler{Response: "PanicResponse", Handle: func(context.Context, *Call) (Answer, error) { panic("boom") }})
-	a := s.answer(ctx, &nacospb.Payload{Metadata: &nacospb.Metadata{Type: "PanicRequest"}, Body: &anypb.Any{Value: []byte("{}")}})
+	a := s.Call(ctx, &nacospb.Payload{Metadata: &nacospb.Metadata{Type: "PanicRequest"}, Body: &anypb.Any{Value: []byte("{}")}})
 	if want := `{"resultCode":500,"errorCode":500,"message":"server error","success":false}`; string(a.Body) != want {
 		t.Errorf("answer = %s, want %s", a.Body, want)
 	}

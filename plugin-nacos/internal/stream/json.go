@@ -2,6 +2,7 @@ package stream
 
 import (
 	"encoding/json"
+	"slices"
 	"strconv"
 
 	"github.com/tidwall/gjson"
@@ -57,11 +58,15 @@ func Fail(code int, message string) Status {
 	return Status{ResultCode: 500, ErrorCode: code, Message: message}
 }
 
-// Answer is what a handler answers.
+// Answer is what a handler answers: a class, and JSON in up to three parts, which
+// are not changed afterwards, so that they may be shared.
 type Answer struct {
-	Type string
-	Body []byte // JSON; not changed afterwards, so it may be shared
+	Type              string
+	Body, Shared, End []byte
 }
+
+// JSON is the whole body.
+func (a *Answer) JSON() []byte { return slices.Concat(a.Body, a.Shared, a.End) }
 
 // Encode renders an answer. What cannot be encoded is a programmer's error and
 // is told as a failure.

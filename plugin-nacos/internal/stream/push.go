@@ -4,9 +4,7 @@ import (
 	"strings"
 	"time"
 
-	"google.golang.org/protobuf/types/known/anypb"
-
-	nacospb "github.com/easynet-cn/batata/proto/nacos"
+	"google.golang.org/grpc"
 )
 
 // Push sends p until the client acknowledges it. It never waits; pushes of a
@@ -21,11 +19,22 @@ func (c *Conn) Push(p Push) {
 	c.look()
 }
 
-// send writes a message without acknowledgement.
-func (c *Conn) send(o *outgoing) {
+// Withdraw ends the push of a key, sent or not: nobody wants it any more.
+func (c *Conn) Withdraw(key any) {
 	c.mu.Lock()
-	if !c.closed {
-		c.queue.control = append(c.queue.control, o)
+	c.queue.withdraw(key)
+	c.mu.Unlock()
+}
+
+// maxControl bounds messages without acknowledgement that wait to be written: a
+// client that asks for more without reading gets no more.
+const maxControl = 8
+
+// send writes a message without acknowledgement.
+func (c *Conn) send(m *message) {
+	c.mu.Lock()
+	if !c.closed && len(c.queue.control) < maxControl {
+		c.queue.control = append(c.queue.control, m)
 	}
 	c.mu.Unlock()
 	c.look()
@@ -38,30 +47,40 @@ func (c *Conn) look() {
 	}
 }
 
-// write is the one writer of a stream. It ends with the connection or the
-// stream.
-func (c *Conn) write(s biStream) {
-	timer := time.NewTimer(0)
-	defer timer.Stop()
+// write is the one writer of a stream, on the goroutine that serves it. It ends
+// with the connection, with the stream, or when its reader has ended.
+func (c *Conn) write(s grpc.ServerStream, over <-chan struct{}) {
+	var timer *time.Timer // most clients are never sent anything
+	defer func() {
+		if timer != nil {
+			timer.Stop()
+		}
+	}()
+	var out message
 	for {
-		out, wait, exhausted := c.take()
+		found, wait, exhausted := c.take(&out)
 		switch {
 		case exhausted:
 			c.server.drop(c, "it acknowledges nothing")
 			return
-		case out != nil:
+		case found:
 			c.server.meters.pushes.WithLabelValues(out.kind).Inc()
 			c.sending.Store(time.Now().UnixMilli())
-			err := s.Send(payload(out.kind, out.body, c.server.address))
+			err := s.SendMsg(&out)
 			c.sending.Store(0)
 			if err != nil {
-				return // the stream is over, and its reader closes the connection
+				return // the stream is over, and so is its reader
 			}
 			continue
 		}
+		out = message{} // hold no list while waiting
 		var due <-chan time.Time
 		if wait > 0 {
-			timer.Reset(wait)
+			if timer == nil {
+				timer = time.NewTimer(wait)
+			} else {
+				timer.Reset(wait)
+			}
 			due = timer.C
 		}
 		select {
@@ -69,16 +88,17 @@ func (c *Conn) write(s biStream) {
 		case <-due:
 		case <-c.done:
 			return
-		case <-s.Context().Done():
+		case <-over:
 			return
 		}
 	}
 }
 
-func (c *Conn) take() (*outgoing, time.Duration, bool) {
+func (c *Conn) take(out *message) (bool, time.Duration, bool) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	return c.queue.next(time.Now(), c.server.nextID)
+	out.from = c.server.address
+	return c.queue.next(time.Now(), c.server.nextID, out)
 }
 
 // acknowledge settles a push by an answer of the client, whatever its type, by
@@ -111,10 +131,3 @@ const (
 
 // isAnswer says whether a message on the stream is one, by its class.
 func isAnswer(kind string) bool { return strings.HasSuffix(kind, "Response") }
-
-func payload(kind string, body []byte, address string) *nacospb.Payload {
-	return &nacospb.Payload{
-		Metadata: &nacospb.Metadata{Type: kind, ClientIp: address},
-		Body:     &anypb.Any{Value: body},
-	}
-}

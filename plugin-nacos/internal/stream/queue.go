@@ -9,16 +9,23 @@ import (
 type Push struct {
 	// Key makes pushes one: of those with the same key at most one is on its way.
 	Key any
-	// Type and Body are the message; Body renders it with its request id.
+	// Type is the class of the message.
 	Type string
-	Body func(requestID string) []byte
+	// Rest is the JSON of the message without the brace it begins with and without
+	// its request id, which is put before it. It is shared and never changed.
+	Rest []byte
 	// Timeout is how long one acknowledgement may take.
 	Timeout time.Duration
-	// Retries is how often it is sent again before the connection is ended.
+	// Retries is how often it is sent again before the connection is ended;
+	// Forever is without end.
 	Retries int
 	// Backoff is the pause before attempt n+1, after n failed ones.
 	Backoff func(n int) time.Duration
 }
+
+// Forever is the number of retries of a push that is repeated until it is
+// acknowledged or withdrawn.
+const Forever = -1
 
 // state of a push on its way.
 type state uint8
@@ -46,18 +53,14 @@ type queue struct {
 	byKey map[any]*flight
 	byID  map[uint64]*flight
 	// control are messages without acknowledgement, sent first.
-	control []*outgoing
+	control []*message
 }
 
-// outgoing is a message to be written now.
-type outgoing struct {
-	kind string
-	body []byte
-}
-
-// push adds a push, or marks the one that is on its way (NAC-SET-07).
+// push adds a push, or takes the place of the one that is on its way: the newest
+// is what is sent next (NAC-SET-07, ENG-09).
 func (q *queue) push(p Push, now time.Time) {
 	if f := q.byKey[p.Key]; f != nil {
+		f.Push = p
 		switch f.state {
 		case ready:
 		case sent:
@@ -76,21 +79,21 @@ func (q *queue) push(p Push, now time.Time) {
 	heap.Push(&q.heap, f)
 }
 
-// next returns what to write now; nil and how long to wait for it, 0 for ever;
-// or that the client has not answered for too long.
-func (q *queue) next(now time.Time, nextID func() uint64) (out *outgoing, wait time.Duration, exhausted bool) {
+// next puts what to write now into out; else it returns how long to wait for it,
+// 0 for ever, or that the client has not answered for too long.
+func (q *queue) next(now time.Time, nextID func() uint64, out *message) (found bool, wait time.Duration, exhausted bool) {
 	if len(q.control) > 0 {
-		out, q.control = q.control[0], q.control[1:]
-		return out, 0, false
+		*out, q.control = *q.control[0], q.control[1:]
+		return true, 0, false
 	}
 	for len(q.heap) > 0 {
 		f := q.heap[0]
 		if d := f.due.Sub(now); d > 0 {
-			return nil, d, false
+			return false, d, false
 		}
 		if f.state == sent {
 			if !q.fail(f, now) {
-				return nil, 0, true
+				return false, 0, true
 			}
 			continue
 		}
@@ -98,16 +101,30 @@ func (q *queue) next(now time.Time, nextID func() uint64) (out *outgoing, wait t
 		q.byID[f.id] = f
 		f.state, f.due = sent, now.Add(f.Timeout)
 		heap.Fix(&q.heap, 0)
-		return &outgoing{f.Type, f.Body(formatID(f.id))}, 0, false
+		out.kind, out.request, out.parts = f.Type, f.id, [3][]byte{f.Rest}
+		return true, 0, false
 	}
-	return nil, 0, false
+	return false, 0, false
+}
+
+// withdraw forgets the flight of a key; an acknowledgement of it settles nothing.
+func (q *queue) withdraw(key any) {
+	if f := q.byKey[key]; f != nil {
+		q.remove(f)
+	}
+}
+
+func (q *queue) remove(f *flight) {
+	delete(q.byID, f.id)
+	delete(q.byKey, f.Key)
+	heap.Remove(&q.heap, f.index)
 }
 
 // fail ends one attempt; false means that it was the last one.
 func (q *queue) fail(f *flight, now time.Time) bool {
 	delete(q.byID, f.id)
 	f.failed++
-	if f.failed > f.Retries {
+	if f.Retries != Forever && f.failed > f.Retries {
 		return false
 	}
 	f.state, f.again = pausing, false
@@ -132,8 +149,7 @@ func (q *queue) settle(id uint64, ok bool, now time.Time) (found, exhausted bool
 		heap.Fix(&q.heap, f.index)
 		return true, false
 	}
-	heap.Remove(&q.heap, f.index)
-	delete(q.byKey, f.Key)
+	q.remove(f)
 	return true, false
 }
 

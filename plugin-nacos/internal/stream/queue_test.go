@@ -15,7 +15,7 @@ func notice(key string) Push {
 	return Push{
 		Key: key, Type: pushConfigChange, Timeout: 3 * time.Second, Retries: 50,
 		Backoff: func(n int) time.Duration { return time.Duration(n) * 2 * time.Second },
-		Body:    func(id string) []byte { return []byte(key + "/" + id) },
+		Rest:    []byte(key),
 	}
 }
 
@@ -27,11 +27,15 @@ type clock struct {
 }
 
 func (c *clock) take() (string, time.Duration, bool) {
-	out, wait, exhausted := c.next(c.now, func() uint64 { c.id++; return c.id })
-	if out == nil {
+	var out message
+	found, wait, exhausted := c.next(c.now, func() uint64 { c.id++; return c.id }, &out)
+	switch {
+	case !found:
 		return "", wait, exhausted
+	case out.request == 0:
+		return string(out.parts[0]), wait, exhausted
 	}
-	return string(out.body), wait, exhausted
+	return string(out.parts[0]) + "/" + formatID(out.request), wait, exhausted
 }
 
 // NAC-PSH-21: a push that nobody acknowledges is sent at 0, 5, 12, 21, 32, 45 and
@@ -114,7 +118,7 @@ func TestOldestAndControl(t *testing.T) {
 	}
 	c.push(notice("a"), c.now)
 	c.push(notice("b"), c.now)
-	c.control = append(c.control, &outgoing{"SetupAckRequest", []byte("ack")})
+	c.control = append(c.control, &message{kind: "SetupAckRequest", parts: [3][]byte{[]byte("ack")}})
 	if body, _, _ := c.take(); body != "ack" {
 		t.Errorf("first = %q, want the setup ack", body)
 	}
@@ -129,5 +133,63 @@ func TestOldestAndControl(t *testing.T) {
 	}
 	if id := c.oldest("Other"); id != 0 {
 		t.Errorf("oldest(Other) = %d, want 0", id)
+	}
+}
+
+// ENG-09: of what waits for one key the newest is sent, also in place of what was
+// not acknowledged.
+func TestNewestWins(t *testing.T) {
+	c := &clock{now: time.Unix(0, 0)}
+	of := func(rest string) Push {
+		p := notice("k")
+		p.Rest = []byte(rest)
+		return p
+	}
+	c.push(of("old"), c.now)
+	c.push(of("new"), c.now)
+	if body, _, _ := c.take(); body != "new/1" {
+		t.Errorf("first = %q, want new/1", body)
+	}
+	c.push(of("newer"), c.now)
+	c.push(of("newest"), c.now)
+	c.settle(1, true, c.now)
+	if body, _, _ := c.take(); body != "newest/2" {
+		t.Errorf("after the ack = %q, want newest/2", body)
+	}
+	c.push(of("last"), c.now)
+	c.settle(2, false, c.now)
+	c.now = c.now.Add(2 * time.Second)
+	if body, _, _ := c.take(); body != "last/3" {
+		t.Errorf("after a refusal = %q, want last/3", body)
+	}
+}
+
+// NAC-PSH-20: a push that is repeated for ever never ends the connection, and
+// ends when it is withdrawn.
+func TestForever(t *testing.T) {
+	c := &clock{now: time.Unix(0, 0)}
+	p := notice("k")
+	p.Timeout, p.Retries, p.Backoff = 5*time.Second, Forever, func(int) time.Duration { return time.Second }
+	c.push(p, c.now)
+	for c.id < 101 {
+		body, wait, exhausted := c.take()
+		if exhausted {
+			t.Fatalf("given up after %d attempts", c.id)
+		}
+		if body == "" {
+			c.now = c.now.Add(wait)
+		}
+	}
+	if got := c.now.Unix(); got != 600 {
+		t.Errorf("the attempt after 100 came at %d s, want 600", got)
+	}
+	id := c.id
+	c.withdraw("k")
+	c.withdraw("unknown")
+	if body, wait, _ := c.take(); body != "" || wait != 0 || len(c.byKey)+len(c.byID)+len(c.heap) != 0 {
+		t.Errorf("withdrawn = %q, %v, want nothing left", body, wait)
+	}
+	if found, _ := c.settle(id, true, c.now); found {
+		t.Error("settle() of a withdrawn push = found")
 	}
 }

@@ -35,6 +35,10 @@ const (
 // have grown are used again. When all are busy a call gets its own.
 const streamWorkers = 512
 
+// maxStreams bounds the calls that one connection may have open (SEC-20); its
+// bi-stream is one of them. Clients wait with what is more.
+const maxStreams = 128
+
 // Settings are what a Server stands on.
 type Settings struct {
 	Gate    *authmap.Gate
@@ -49,7 +53,6 @@ type Settings struct {
 // Server holds the connections and the handlers. All methods but Handle are safe
 // for concurrent use.
 type Server struct {
-	nacospb.UnimplementedRequestServer
 	nacospb.UnimplementedBiRequestStreamServer
 
 	gate     *authmap.Gate
@@ -92,6 +95,8 @@ func (s *Server) Options() []grpc.ServerOption {
 		grpc.MaxSendMsgSize(maxSend),
 		grpc.StatsHandler(tagger{s}),
 		grpc.NumStreamWorkers(streamWorkers),
+		grpc.MaxConcurrentStreams(maxStreams),
+		grpc.ForceServerCodecV2(newCodec()),
 		// Fixed windows: measuring the line would cost a ping and its answer with
 		// almost every call.
 		grpc.StaticStreamWindowSize(streamWindow),
@@ -107,8 +112,36 @@ func (s *Server) Options() []grpc.ServerOption {
 
 // Register adds the two services.
 func (s *Server) Register(r grpc.ServiceRegistrar) {
-	nacospb.RegisterRequestServer(r, s)
+	r.RegisterService(&unary, s)
 	nacospb.RegisterBiRequestStreamServer(r, s)
+}
+
+// unary is the service of calls. It is not the generated one, so that answers can
+// be made of shared parts.
+var unary = grpc.ServiceDesc{ //nolint:gochecknoglobals // a constant
+	ServiceName: nacospb.Request_ServiceDesc.ServiceName,
+	HandlerType: (*caller)(nil),
+	Methods:     []grpc.MethodDesc{{MethodName: "request", Handler: handleUnary}},
+	Metadata:    nacospb.Request_ServiceDesc.Metadata,
+}
+
+type caller interface {
+	Call(ctx context.Context, p *nacospb.Payload) Answer
+}
+
+func handleUnary(srv any, ctx context.Context, decode func(any) error, interceptor grpc.UnaryServerInterceptor) (any, error) { //nolint:revive // the form of grpc
+	p := new(nacospb.Payload)
+	if err := decode(p); err != nil {
+		return nil, err
+	}
+	call := func(ctx context.Context, req any) (any, error) {
+		a := srv.(caller).Call(ctx, req.(*nacospb.Payload)) //nolint:forcetypeassert // as registered
+		return &message{kind: a.Type, parts: [3][]byte{a.Body, a.Shared, a.End}}, nil
+	}
+	if interceptor == nil {
+		return call(ctx, p)
+	}
+	return interceptor(ctx, p, &grpc.UnaryServerInfo{Server: srv, FullMethod: nacospb.Request_Request_FullMethodName}, call)
 }
 
 // Count is the number of registered connections.
