@@ -9,6 +9,7 @@ import (
 	"github.com/easynet-cn/batata/core/configstore"
 	"github.com/easynet-cn/batata/core/internal/scope"
 	"github.com/easynet-cn/batata/core/kv"
+	"github.com/easynet-cn/batata/core/lock"
 	"github.com/easynet-cn/batata/core/namespace"
 	"github.com/easynet-cn/batata/core/plugin"
 	"github.com/easynet-cn/batata/core/txn"
@@ -19,6 +20,7 @@ type attached struct {
 	node  *Node
 	store *scope.Scope
 	txn   txn.Committer
+	locks lock.Locks
 }
 
 var _ plugin.Core = (*attached)(nil)
@@ -34,11 +36,12 @@ func (n *Node) Attach(ctx context.Context, owner string, tables []kv.TableSpec) 
 	if err != nil {
 		return nil, fmt.Errorf("attach %s: %w", owner, err)
 	}
-	return &attached{node: n, store: s, txn: n.committer(owner, s)}, nil
+	return &attached{node: n, store: s, txn: n.committer(owner, s), locks: n.locks.For(owner)}, nil
 }
 
 func (a *attached) KV() kv.Store                     { return a.store }
 func (a *attached) Leases() kv.Leases                { return a.node.Leases() }
+func (a *attached) Locks() lock.Locks                { return a.locks }
 func (a *attached) Txn() txn.Committer               { return a.txn }
 func (a *attached) Configs() configstore.Configs     { return a.node.Configs() }
 func (a *attached) Auth() auth.Auth                  { return a.node.Auth() }

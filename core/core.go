@@ -20,6 +20,7 @@ import (
 	"github.com/easynet-cn/batata/core/internal/configraft"
 	"github.com/easynet-cn/batata/core/internal/fsm"
 	"github.com/easynet-cn/batata/core/internal/lessor"
+	"github.com/easynet-cn/batata/core/internal/locks"
 	"github.com/easynet-cn/batata/core/internal/member"
 	"github.com/easynet-cn/batata/core/internal/namespaces"
 	"github.com/easynet-cn/batata/core/internal/raftlog"
@@ -27,13 +28,14 @@ import (
 	"github.com/easynet-cn/batata/core/internal/scope"
 	"github.com/easynet-cn/batata/core/internal/store"
 	"github.com/easynet-cn/batata/core/kv"
+	"github.com/easynet-cn/batata/core/lock"
 	"github.com/easynet-cn/batata/core/namespace"
 	"github.com/easynet-cn/batata/core/txn"
 )
 
 // The owners of tables that are not a plugin's.
 const (
-	ownerCore     = "core"     // users, configs, namespaces
+	ownerCore     = "core"     // users, configs, namespaces, locks
 	ownerEmbedder = "embedder" // Config.Tables
 )
 
@@ -47,6 +49,7 @@ type Node struct {
 	core     *scope.Scope
 	embedder *scope.Scope
 	leases   *lessor.Lessor
+	locks    *locks.Engine
 	configs  *configraft.Store
 	auth     *authz.Engine
 	spaces   namespaces.Namespaces
@@ -137,6 +140,9 @@ func (n *Node) assemble(ctx context.Context, c *Config) (err error) {
 		return err
 	}
 	n.spaces = namespaces.Namespaces{Store: n.core, Now: time.Now}
+	n.locks = locks.New(locks.Settings{
+		Store: n.core, Clock: n.leases, Failed: n.raft.Done(), Logger: c.Logger.Named("locks"), Meters: c.Metrics,
+	})
 	n.cluster = clusterView{node: n}
 	n.run() //nolint:contextcheck // runs until Close, long after ctx
 	return nil
@@ -144,7 +150,7 @@ func (n *Node) assemble(ctx context.Context, c *Config) (err error) {
 
 // coreTables are all tables of core itself.
 func coreTables() []kv.TableSpec {
-	return slices.Concat(authz.Tables(), configraft.Tables(), namespaces.Tables())
+	return slices.Concat(authz.Tables(), configraft.Tables(), namespaces.Tables(), locks.Tables())
 }
 
 // newAuth builds the engine behind Auth and Directory.
@@ -171,6 +177,7 @@ func (n *Node) run() {
 	ctx, stop := context.WithCancel(context.Background())
 	n.stop = stop
 	n.workers.Go(func() { n.leases.Run(ctx, n.raft) })
+	n.workers.Go(func() { n.locks.Run(ctx) })
 	n.workers.Go(func() {
 		n.configs.Retain(ctx, configraft.Retention{
 			Age: n.config.Configs.RetentionAge, Keep: n.config.Configs.RetentionKeep, Now: time.Now,
@@ -239,6 +246,9 @@ func (n *Node) KV() kv.Store { return n.embedder }
 
 // Leases keeps rows alive.
 func (n *Node) Leases() kv.Leases { return n.leases.For(n.raft) }
+
+// Locks are the embedder's own.
+func (n *Node) Locks() lock.Locks { return n.locks.For(ownerEmbedder) }
 
 // Txn commits batches of the embedder.
 func (n *Node) Txn() txn.Committer { return n.committer(ownerEmbedder, n.embedder) }

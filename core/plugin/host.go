@@ -13,6 +13,7 @@ import (
 	"github.com/easynet-cn/batata/core/cluster"
 	"github.com/easynet-cn/batata/core/configstore"
 	"github.com/easynet-cn/batata/core/kv"
+	"github.com/easynet-cn/batata/core/lock"
 	"github.com/easynet-cn/batata/core/memo"
 	"github.com/easynet-cn/batata/core/namespace"
 	"github.com/easynet-cn/batata/core/txn"
@@ -31,6 +32,7 @@ type Host interface {
 type Core interface {
 	KV() kv.Store
 	Leases() kv.Leases
+	Locks() lock.Locks
 	Txn() txn.Committer
 	Configs() configstore.Configs
 	Auth() auth.Auth

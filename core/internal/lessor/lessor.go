@@ -40,8 +40,9 @@ type Lessor struct {
 	leads  func() bool
 	logger *zap.Logger
 
-	mu     sync.Mutex // guards leases
-	leases map[kv.LeaseID]*lease
+	mu      sync.Mutex // guards what follows
+	leases  map[kv.LeaseID]*lease
+	scanned time.Time // the last scan as leader; zero when there was none
 }
 
 type lease struct {
@@ -110,7 +111,6 @@ func leaseID(r *kv.Record) kv.LeaseID {
 func (l *Lessor) Run(ctx context.Context, n Node) {
 	tick := time.NewTicker(scanEvery)
 	defer tick.Stop()
-	led, last := false, time.Now()
 	for {
 		select {
 		case <-ctx.Done():
@@ -118,25 +118,51 @@ func (l *Lessor) Run(ctx context.Context, n Node) {
 		case <-tick.C:
 		}
 		now := time.Now()
-		leads := l.leads()
-		if leads && (!led || now.Sub(last) > pauseAfter) {
-			l.extendAll(now)
-		}
-		led, last = leads, now
-		if leads {
+		if leads := l.leads(); l.scan(now, leads) {
 			l.expire(ctx, n, now)
 		}
 	}
 }
 
-func (l *Lessor) extendAll(now time.Time) {
+// scan notes that the member leads, or does not. Whoever begins to, and whoever
+// was paused, gives all leases their whole time.
+func (l *Lessor) scan(now time.Time, leads bool) bool {
 	l.mu.Lock()
 	defer l.mu.Unlock()
+	if !leads {
+		l.scanned = time.Time{}
+		return false
+	}
+	late := now.Sub(l.scanned) > pauseAfter
+	if l.scanned = now; !late {
+		return true
+	}
 	for _, x := range l.leases {
 		if !x.ended {
 			x.end = now.Add(x.ttl)
 		}
 	}
+	return true
+}
+
+// Left is what a lease has left by the clock of this member: 0 or less when its
+// time is over and its end is not committed yet. It is false when there is no such
+// lease, or another member keeps its time.
+func (l *Lessor) Left(id kv.LeaseID) (time.Duration, bool) {
+	if !l.leads() {
+		return 0, false
+	}
+	now := time.Now()
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	x := l.leases[id]
+	switch {
+	case x == nil:
+		return 0, false
+	case !x.ended && now.Sub(l.scanned) > pauseAfter:
+		return x.ttl, true // the next scan gives it that
+	}
+	return x.end.Sub(now), true
 }
 
 func (l *Lessor) expire(ctx context.Context, n Node, now time.Time) {

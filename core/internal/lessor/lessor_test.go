@@ -299,3 +299,55 @@ func TestRebuild(t *testing.T) {
 		t.Errorf("KeepAlive() = %v, %v, want %v", left, err, want)
 	}
 }
+
+// What is left of a lease is told by who keeps its time, and nobody is told that
+// it is over while the next scan may prolong it.
+func TestLeft(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		n, l := newNode(t)
+		want := func(id kv.LeaseID, left time.Duration, known bool) {
+			t.Helper()
+			if got, ok := n.Left(id); got != left || ok != known {
+				t.Errorf("Left() = %v, %v, want %v, %v", got, ok, left, known)
+			}
+		}
+		early := grant(t, l, 5*time.Second)
+		pass(time.Second)
+		want(early, 5*time.Second, true) // nothing has scanned yet
+		n.run(t)
+		pass(scanEvery)
+		id := grant(t, l, 5*time.Second)
+		want(id, 5*time.Second, true)
+		want(id+1, 0, false)
+		pass(3 * time.Second)
+		want(id, 2*time.Second, true)
+		wantLeft(t, l, id, 5*time.Second)
+		want(id, 5*time.Second, true)
+		n.with(func() { n.refuse = kv.ErrOverloaded })
+		pass(6 * time.Second)
+		want(id, -time.Second, true) // its end is not committed
+		n.leads.Store(false)
+		want(id, 0, false)
+	})
+}
+
+func TestLeftAfterPause(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		n, l := newNode(t)
+		n.run(t)
+		pass(scanEvery)
+		first, id := grant(t, l, time.Second), grant(t, l, 4*time.Second)
+		n.took.Store(int64(10 * time.Second)) // the scan that ends the first one hangs
+		pass(6 * time.Second)
+		if left, ok := n.Left(id); left != 4*time.Second || !ok {
+			t.Errorf("Left() = %v, %v, want its whole time", left, ok)
+		}
+		if left, ok := n.Left(first); left > 0 || !ok {
+			t.Errorf("Left() of the one that is being ended = %v, %v, want nothing", left, ok)
+		}
+		pass(5*time.Second + scanEvery)
+		if left, ok := n.Left(id); left <= 3*time.Second || !ok {
+			t.Errorf("Left() = %v, %v, want it prolonged by the scan", left, ok)
+		}
+	})
+}
