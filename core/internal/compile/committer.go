@@ -49,7 +49,7 @@ func (c *Committer) Commit(ctx context.Context, b txn.Batch) (txn.Result, error)
 	}
 	confirmed := false
 	for attempt := 1; ; attempt++ {
-		p, err := c.plan(ctx, b.Configs, b.Actor)
+		p, err := c.plan(b.Configs, b.Actor)
 		if err != nil {
 			return txn.Result{}, err
 		}
@@ -83,6 +83,7 @@ func (c *Committer) try(ctx context.Context, p *plan, own kv.Txn) (res txn.Resul
 	if err != nil {
 		return res, false, err
 	}
+	rows.Then = append(rows.Then, p.counts...)
 	if len(rows.If)+len(rows.Then)+len(own.If)+len(own.Then)+len(own.Else) > kv.MaxCompiled {
 		return res, false, fmt.Errorf("commit: compiled: %w", kv.ErrTooLarge)
 	}
@@ -119,8 +120,8 @@ func (c *Committer) refused(res txn.Result, p *plan, compares int) txn.Result {
 		switch {
 		case i < compares:
 			failed = append(failed, i)
-		case i-compares >= len(p.ops):
-			failed = append(failed, i-len(p.ops))
+		case i-compares >= len(p.ops)+len(p.counts):
+			failed = append(failed, i-len(p.ops)-len(p.counts))
 		default:
 			q := p.quotaAt(i - compares)
 			res.Blocked = append(res.Blocked, txn.Blocked{Op: q.op, Cause: &configstore.QuotaError{
@@ -149,6 +150,7 @@ func pause(ctx context.Context, attempt int) error {
 type plan struct {
 	guards   []kv.Compare
 	ops      []kv.Op
+	counts   []kv.Op // of counters, behind ops and on absolute keys
 	quotas   []quota // in the order of their Adds
 	blocked  []txn.Blocked
 	outcomes []configstore.Outcome // Version is the seq + 1 until the revision is known
@@ -162,7 +164,7 @@ type quota struct {
 	used, limit int64
 }
 
-// quotaAt returns the quota of an Add of the plan; one without a quota has only
+// quotaAt returns the quota of an Add of the plan; one that gives back has only
 // the range of its counter.
 func (p *plan) quotaAt(add int) quota {
 	i, found := slices.BinarySearchFunc(p.quotas, add, func(q quota, add int) int { return cmp.Compare(q.add, add) })
@@ -172,15 +174,16 @@ func (p *plan) quotaAt(add int) quota {
 	return p.quotas[i]
 }
 
-// opsOfNew is how many rows a new item writes: two counters, version and head.
-const opsOfNew = 4
+// opsOfNew is how many rows a new item writes where nothing is limited: version
+// and head.
+const opsOfNew = 2
 
 // plan compiles ops on the local state.
-func (c *Committer) plan(ctx context.Context, ops []configstore.Op, by auth.Actor) (*plan, error) {
+func (c *Committer) plan(ops []configstore.Op, by auth.Actor) (*plan, error) {
 	pl := &planner{
-		committer: c, ctx: ctx, by: by, now: c.Now().UnixMilli(),
+		committer: c, by: by, now: c.Now().UnixMilli(), limits: c.Configs.Limits(),
 		plan: &plan{
-			guards: make([]kv.Compare, 0, len(ops)), ops: make([]kv.Op, 0, opsOfNew*len(ops)),
+			guards: make([]kv.Compare, 0, len(ops)+1), ops: make([]kv.Op, 0, opsOfNew*len(ops)),
 			outcomes: make([]configstore.Outcome, len(ops)),
 		},
 		items: make([]*draft, 0, len(ops)),
@@ -193,8 +196,7 @@ func (c *Committer) plan(ctx context.Context, ops []configstore.Op, by auth.Acto
 			return nil, err
 		}
 	}
-	pl.finish()
-	return pl.plan, nil
+	return pl.plan, pl.finish()
 }
 
 // blocks says whether an error is a refusal of one operation.

@@ -159,18 +159,22 @@ func (p *planner) meta(i int, op *configstore.MetaChange) error {
 }
 
 // finish adds the rows that every draft comes to.
-func (p *planner) finish() {
+func (p *planner) finish() error {
 	if len(p.plan.blocked) > 0 {
-		return
+		return nil
 	}
 	for _, d := range p.items {
-		if d.changed {
-			p.rows(d)
+		if !d.changed {
+			continue
+		}
+		if err := p.rows(d); err != nil {
+			return err
 		}
 	}
+	return p.recount()
 }
 
-func (p *planner) rows(d *draft) {
+func (p *planner) rows(d *draft) error {
 	head := kv.Op{Kind: kv.Delete, Table: configraft.TableHead, Key: configraft.ItemKey(nil, d.key)}
 	switch {
 	case d.head != nil:
@@ -179,20 +183,23 @@ func (p *planner) rows(d *draft) {
 		}
 		head.Kind, head.Value = kv.Put, configraft.EncodeHead(d.head)
 	case d.was != nil || d.counted:
-		p.uncount(d)
+		if err := p.uncount(d); err != nil {
+			return err
+		}
 	}
 	p.plan.ops = append(p.plan.ops, head)
 	for name, v := range d.variants {
 		p.variantRow(d, name, v)
 	}
 	if d.head != nil || d.was == nil {
-		return
+		return nil
 	}
 	for _, v := range d.was.Variants {
 		if _, told := d.variants[v.Name]; !told {
 			p.variantRow(d, v.Name, nil)
 		}
 	}
+	return nil
 }
 
 func (p *planner) variantRow(d *draft, name string, v *configstore.Variant) {

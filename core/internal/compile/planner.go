@@ -1,11 +1,9 @@
 package compile
 
 import (
-	"context"
 	"crypto/md5"
 	"errors"
 	"fmt"
-	"math"
 	"slices"
 	"strings"
 
@@ -20,12 +18,14 @@ import (
 // its draft.
 type planner struct {
 	committer *Committer
-	ctx       context.Context //nolint:containedctx // lives for one call
 	by        auth.Actor
 	now       int64
 	plan      *plan
 	items     []*draft
 	seq       uint16 // of the stamps
+	limits    configraft.Limits
+	guarded   bool                // the limits are the same when the batch is applied
+	limited   []configstore.Scope // whose items are limited anew by this batch
 }
 
 // draft is an item as the batch leaves it.
@@ -52,11 +52,7 @@ func (p *planner) op(i int, o *configstore.Op) error {
 	case o.Meta != nil:
 		return p.meta(i, o.Meta)
 	case o.Limit != nil:
-		p.plan.ops = append(p.plan.ops, kv.Op{
-			Kind: kv.Put, Table: configraft.TableQuota, Key: configraft.LimitKey(o.Limit.Scope),
-			Value: configraft.EncodeLimit(*o.Limit), SkipEqual: true,
-		})
-		p.plan.outcomes[i].Changed = true
+		p.limit(i, o.Limit)
 		return nil
 	}
 	return errEmptyOp
@@ -255,55 +251,4 @@ func (p *planner) version(e *configstore.Entry, desc string, tags []string, cont
 		Value: configraft.EncodeVersion(e, desc, tags, content),
 	})
 	return seq
-}
-
-// quota checks the size, and counts a new item.
-func (p *planner) quota(i int, d *draft, size int64) error {
-	for _, s := range [...]configstore.Scope{
-		{Namespace: d.key.Namespace}, {Namespace: d.key.Namespace, Group: d.key.Group},
-	} {
-		limit, err := p.committer.Configs.Limit(s)
-		if err != nil {
-			return err
-		}
-		if limit.MaxSize > 0 && size > limit.MaxSize {
-			return &configstore.QuotaError{Scope: s, What: "size", Used: size, Limit: limit.MaxSize}
-		}
-		if d.was != nil || d.counted {
-			continue
-		}
-		if err := p.count(i, limit); err != nil {
-			return err
-		}
-	}
-	return nil
-}
-
-// count adds one to the items of a scope, within its limit.
-func (p *planner) count(i int, l configstore.Limit) error {
-	limit := int64(math.MaxInt64)
-	if l.Items > 0 {
-		u, err := p.committer.Configs.Usage(p.ctx, l.Scope)
-		if err != nil {
-			return err
-		}
-		limit = l.Items
-		p.plan.quotas = append(p.plan.quotas, quota{add: len(p.plan.ops), op: i, scope: l.Scope, used: u.Items, limit: limit})
-	}
-	p.plan.ops = append(p.plan.ops, kv.Op{
-		Kind: kv.Add, Table: configraft.TableQuota, Key: configraft.UsedKey(l.Scope), Delta: 1, Max: limit,
-	})
-	return nil
-}
-
-// uncount gives back what an item that goes had counted.
-func (p *planner) uncount(d *draft) {
-	for _, s := range [...]configstore.Scope{
-		{Namespace: d.key.Namespace}, {Namespace: d.key.Namespace, Group: d.key.Group},
-	} {
-		p.plan.ops = append(p.plan.ops, kv.Op{
-			Kind: kv.Add, Table: configraft.TableQuota, Key: configraft.UsedKey(s), Delta: -1,
-			Min: math.MinInt64, Max: math.MaxInt64,
-		})
-	}
 }

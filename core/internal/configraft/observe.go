@@ -16,18 +16,16 @@ import (
 // Applied implements store.Observer: it moves the catalog to a revision and
 // tells the watchers.
 func (s *Store) Applied(rev kv.Revision, changes []fsm.Change) {
-	if s.tables.head == 0 {
-		s.find()
-	}
+	ids := s.ids()
 	var moved []configstore.Change
 	for i := range changes {
 		c := &changes[i]
 		var err error
 		switch c.Table {
 		case 0:
-		case s.tables.head:
+		case ids.head:
 			moved, err = s.headMoved(moved, c)
-		case s.tables.variant:
+		case ids.variant:
 			moved, err = s.variantMoved(moved, c)
 		}
 		if err != nil {
@@ -40,7 +38,7 @@ func (s *Store) Applied(rev kv.Revision, changes []fsm.Change) {
 		s.ring.move(rev)
 		return
 	}
-	s.warm(changes)
+	s.warm(changes, ids.version)
 	s.ring.publish(configstore.Batch{Revision: rev, Changes: moved})
 }
 
@@ -138,14 +136,18 @@ func insertVariant(vs []*configstore.Variant, v *configstore.Variant) []*configs
 
 // warm puts the new versions of items that are being read into the cache, so
 // that those who are woken do not all go to the disk (CTR-C02).
-func (s *Store) warm(changes []fsm.Change) {
+func (s *Store) warm(changes []fsm.Change, version fsm.TableID) {
 	for i := range changes {
 		c := &changes[i]
-		if c.Table != s.tables.version || c.Deleted {
+		if c.Table != version || c.Deleted {
+			continue
+		}
+		previous, _, err := header(c.Record.Value)
+		if err != nil || previous == 0 || !s.cache.drop(previous) {
 			continue
 		}
 		v, err := decodeVersion(c.Record.Key, c.Record.Value)
-		if err != nil || v.content == nil && v.Size > 0 || !s.cache.drop(v.Previous) {
+		if err != nil || v.content == nil && v.Size > 0 {
 			continue
 		}
 		h := s.catalog.head(v.Key)

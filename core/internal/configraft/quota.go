@@ -12,11 +12,22 @@ import (
 	"github.com/easynet-cn/batata/core/kv/tuple"
 )
 
-// Rows of the quota table: what a scope holds, a counter, and what it may hold.
+// Rows of the quota table: what a scope may hold and, where items are limited,
+// how many it holds, a counter. One row more moves with every change of a limit.
+//
+// Most scopes have no limit, and nobody counts there. Whoever adds or takes away
+// an item has looked at the limits and guards on that row, so that nobody counts,
+// or leaves it, by limits that are no longer true; who sets a limit counts the
+// rows in the same transaction.
 const (
-	quotaUsed  = "u"
-	quotaLimit = "l"
+	quotaUsed    = "u"
+	quotaLimit   = "l"
+	quotaChanged = "c"
 )
+
+// ChangedKey is the key of the row that moves with every change of a limit. While
+// it is absent there has never been one.
+func ChangedKey() []byte { return []byte(quotaChanged) }
 
 // UsedKey is the key of the counter of a scope.
 func UsedKey(s configstore.Scope) []byte { return quotaKey(quotaUsed, s) }
@@ -38,34 +49,82 @@ func EncodeLimit(l configstore.Limit) []byte {
 	return binary.BigEndian.AppendUint64(b, uint64(l.MaxSize))
 }
 
-// Usage implements configstore.Configs.
-func (s *Store) Usage(_ context.Context, scope configstore.Scope) (configstore.Usage, error) {
-	u := configstore.Usage{Scope: scope}
-	root := s.store.Root()
-	if r := root.Get(fsm.AppendKey(nil, s.tables.quota, UsedKey(scope))); r != nil && len(r.Value) == 8 {
-		u.Items = int64(binary.BigEndian.Uint64(r.Value))
+// HeldPrefix is the prefix of the heads in a scope.
+func HeldPrefix(s configstore.Scope) []byte {
+	b := tuple.AppendString(nil, s.Namespace)
+	if s.Group != "" {
+		b = tuple.AppendString(b, s.Group)
 	}
-	limit, err := s.limit(root, scope)
-	u.Quota, u.MaxSize = limit.Items, limit.MaxSize
-	return u, err
+	return b
 }
 
-// Limit returns the limits of a scope, zeros when it has none.
-func (s *Store) Limit(scope configstore.Scope) (configstore.Limit, error) {
-	return s.limit(s.store.Root(), scope)
+// Usage implements configstore.Configs.
+func (s *Store) Usage(_ context.Context, scope configstore.Scope) (configstore.Usage, error) {
+	l := s.Limits()
+	limit, err := l.Of(scope)
+	if err != nil {
+		return configstore.Usage{}, err
+	}
+	return configstore.Usage{Scope: scope, Items: l.held(&limit), Quota: limit.Items, MaxSize: limit.MaxSize}, nil
+}
+
+// Limits are the limits at one moment.
+type Limits struct {
+	// Changed is the revision of the last change, 0 for none.
+	Changed kv.Revision
+
+	store *Store
+	root  *store.Root
+}
+
+// Limits returns the present limits.
+func (s *Store) Limits() Limits {
+	var room [keyRoom]byte
+	l := Limits{store: s, root: s.store.Root()}
+	if r := l.root.Get(append(fsm.AppendKey(room[:0], s.ids().quota, nil), quotaChanged...)); r != nil {
+		l.Changed = r.Modified
+	}
+	return l
+}
+
+// Of returns the limits of a scope, zeros when it has none.
+func (l *Limits) Of(scope configstore.Scope) (configstore.Limit, error) {
+	out := configstore.Limit{Scope: scope}
+	if l.Changed == 0 {
+		return out, nil
+	}
+	var (
+		room [keyRoom]byte
+		err  error
+	)
+	abs := appendQuotaKey(fsm.AppendKey(room[:0], l.store.ids().quota, nil), quotaLimit, scope)
+	out.Items, out.MaxSize, err = limits(l.root.Get(abs))
+	return out, err
+}
+
+// Used returns the counter of a scope that is limited in items.
+func (l *Limits) Used(scope configstore.Scope) int64 {
+	r := l.root.Get(fsm.AppendKey(nil, l.store.ids().quota, UsedKey(scope)))
+	if r == nil || len(r.Value) != 8 {
+		return 0
+	}
+	return int64(binary.BigEndian.Uint64(r.Value))
+}
+
+// held is the number of items in a scope. Where nobody counts, it looks.
+func (l *Limits) held(limit *configstore.Limit) (n int64) {
+	if limit.Items > 0 {
+		return l.Used(limit.Scope)
+	}
+	l.root.Scan(fsm.AppendKey(nil, l.store.ids().head, HeldPrefix(limit.Scope)), nil, false, func(*kv.Record) bool {
+		n++
+		return true
+	})
+	return n
 }
 
 // keyRoom holds usual keys without an allocation.
 const keyRoom = 128
-
-func (s *Store) limit(root *store.Root, scope configstore.Scope) (configstore.Limit, error) {
-	var room [keyRoom]byte
-	l := configstore.Limit{Scope: scope}
-	abs := appendQuotaKey(fsm.AppendKey(room[:0], s.tables.quota, nil), quotaLimit, scope)
-	var err error
-	l.Items, l.MaxSize, err = limits(root.Get(abs))
-	return l, err
-}
 
 func limits(r *kv.Record) (items, size int64, err error) {
 	if r == nil {

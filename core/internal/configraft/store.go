@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"maps"
+	"sync/atomic"
 
 	"go.uber.org/zap"
 
@@ -40,7 +41,7 @@ type Store struct {
 	catalog *catalog
 	cache   *cache
 	ring    *ring
-	tables  tables
+	tables  atomic.Pointer[tables] // nil: not declared when somebody last looked
 }
 
 // tables are the ids, once they are declared.
@@ -61,12 +62,11 @@ func New(s *store.Store, cacheBytes int64, logger *zap.Logger) *Store {
 func (s *Store) Rebuild(st *store.Store) error {
 	s.catalog.reset()
 	s.ring.reset(st.Root().Revision())
-	s.find()
-	if s.tables.head == 0 {
+	if s.find().head == 0 {
 		return nil
 	}
 	var failed error
-	st.Root().Scan(fsm.AppendKey(nil, s.tables.head, nil), nil, false, func(r *kv.Record) bool {
+	st.Root().Scan(fsm.AppendKey(nil, s.ids().head, nil), nil, false, func(r *kv.Record) bool {
 		h, err := headOf(r)
 		if err != nil {
 			failed = fmt.Errorf("read config head %q: %w", r.Key, err)
@@ -75,7 +75,7 @@ func (s *Store) Rebuild(st *store.Store) error {
 		s.catalog.put(h)
 		return true
 	})
-	st.Root().Scan(fsm.AppendKey(nil, s.tables.variant, nil), nil, false, func(r *kv.Record) bool {
+	st.Root().Scan(fsm.AppendKey(nil, s.ids().variant, nil), nil, false, func(r *kv.Record) bool {
 		if err := s.addVariant(r); err != nil {
 			failed = fmt.Errorf("read config variant %q: %w", r.Key, err)
 			return false
@@ -86,12 +86,24 @@ func (s *Store) Rebuild(st *store.Store) error {
 }
 
 // find looks the table ids up.
-func (s *Store) find() {
+func (s *Store) find() *tables {
 	id := func(name string) fsm.TableID {
 		t, _ := s.store.Table(Owner, name)
 		return t.ID
 	}
-	s.tables = tables{head: id(TableHead), variant: id(TableVariant), version: id(TableVersion), quota: id(TableQuota)}
+	t := &tables{head: id(TableHead), variant: id(TableVariant), version: id(TableVersion), quota: id(TableQuota)}
+	if t.head != 0 {
+		s.tables.Store(t)
+	}
+	return t
+}
+
+// ids are the table ids, zeros before they are declared.
+func (s *Store) ids() *tables {
+	if t := s.tables.Load(); t != nil {
+		return t
+	}
+	return s.find()
 }
 
 func headOf(r *kv.Record) (*configstore.Head, error) {
@@ -195,7 +207,7 @@ func (s *Store) content(k configstore.Key, v kv.Stamp) ([]byte, error) {
 // version reads one row of the history.
 func (s *Store) version(k configstore.Key, v kv.Stamp) (version, error) {
 	key, _ := VersionKey(k, v)
-	rec, err := s.store.ColdGet(fsm.AppendKey(nil, s.tables.version, key))
+	rec, err := s.store.ColdGet(fsm.AppendKey(nil, s.ids().version, key))
 	if err != nil {
 		return version{}, fmt.Errorf("read config version: %w", err)
 	}

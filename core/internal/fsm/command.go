@@ -17,6 +17,11 @@ var (
 	ErrInvalid = errors.New("invalid command")
 )
 
+// Count is a kind of op beside those of core/kv, for core alone: the hot row Key
+// becomes the number of hot rows with the absolute prefix Value, as the counter
+// that kv.Add goes on from. It walks them all, so it is for rare changes.
+const Count kv.Kind = 64
+
 // Txn is a transaction on absolute keys. Its Compares and Ops carry an empty
 // Table, and stamp offsets count from the start of the absolute key.
 //

@@ -57,6 +57,9 @@ func add(key string, delta, most int64) kv.Op {
 	return kv.Op{Kind: kv.Add, Key: hot(key), Delta: delta, Max: most}
 }
 
+// count makes the counter n that of the rows with a prefix.
+func count(prefix string) kv.Op { return kv.Op{Kind: Count, Key: hot("n"), Value: hot(prefix)} }
+
 func then(ops ...kv.Op) *Txn { return &Txn{Then: ops} }
 
 func apply(tb testing.TB, m *Machine, txn *Txn) Outcome {
@@ -142,16 +145,24 @@ func TestOps(t *testing.T) {
 			[]string{`a="1"@1/2.2(0)`},
 			3,
 		},
-		"touch absent":         {[][]kv.Op{{touch("a")}}, []string{`a=""@1/1.1(0)`}, 1},
-		"touch keeps value":    {[][]kv.Op{{put("a", "1")}, {touch("a")}}, []string{`a="1"@1/2.2(0)`}, 2},
-		"touch keeps lease":    {[][]kv.Op{{lease(kv.Grant, time.Second), leased(put("a", "1"))}, {touch("a")}}, []string{`lease 9="1s"@1/1.1(0)`, `a="1"@1/2.2(9)`}, 2},
-		"delete":               {[][]kv.Op{{put("a", "1"), put("b", "2")}, {del("a")}}, []string{`b="2"@1/1.1(0)`}, 2},
-		"delete absent":        {[][]kv.Op{{del("a")}}, nil, 0},
-		"delete, put anew":     {[][]kv.Op{{put("a", "1")}, {del("a")}, {put("a", "2")}}, []string{`a="2"@3/3.1(0)`}, 3},
-		"delete, put in one":   {[][]kv.Op{{put("a", "1")}, {del("a"), put("a", "2")}}, []string{`a="2"@2/2.1(0)`}, 2},
-		"delete prefix":        {[][]kv.Op{{put("a1", "1"), put("a2", "2"), put("b", "3")}, {delPrefix("a")}}, []string{`b="3"@1/1.1(0)`}, 2},
-		"delete table":         {[][]kv.Op{{put("a", "1"), put("b", "3"), putCold("c", "4")}, {delPrefix("")}}, []string{`cold c="4"@1/1.0`}, 2},
-		"add":                  {[][]kv.Op{{add("n", 5, 9)}, {add("n", 4, 9)}}, []string{"n=\"\\x00\\x00\\x00\\x00\\x00\\x00\\x00\\t\"@1/2.2(0)"}, 2},
+		"touch absent":       {[][]kv.Op{{touch("a")}}, []string{`a=""@1/1.1(0)`}, 1},
+		"touch keeps value":  {[][]kv.Op{{put("a", "1")}, {touch("a")}}, []string{`a="1"@1/2.2(0)`}, 2},
+		"touch keeps lease":  {[][]kv.Op{{lease(kv.Grant, time.Second), leased(put("a", "1"))}, {touch("a")}}, []string{`lease 9="1s"@1/1.1(0)`, `a="1"@1/2.2(9)`}, 2},
+		"delete":             {[][]kv.Op{{put("a", "1"), put("b", "2")}, {del("a")}}, []string{`b="2"@1/1.1(0)`}, 2},
+		"delete absent":      {[][]kv.Op{{del("a")}}, nil, 0},
+		"delete, put anew":   {[][]kv.Op{{put("a", "1")}, {del("a")}, {put("a", "2")}}, []string{`a="2"@3/3.1(0)`}, 3},
+		"delete, put in one": {[][]kv.Op{{put("a", "1")}, {del("a"), put("a", "2")}}, []string{`a="2"@2/2.1(0)`}, 2},
+		"delete prefix":      {[][]kv.Op{{put("a1", "1"), put("a2", "2"), put("b", "3")}, {delPrefix("a")}}, []string{`b="3"@1/1.1(0)`}, 2},
+		"delete table":       {[][]kv.Op{{put("a", "1"), put("b", "3"), putCold("c", "4")}, {delPrefix("")}}, []string{`cold c="4"@1/1.0`}, 2},
+		"add":                {[][]kv.Op{{add("n", 5, 9)}, {add("n", 4, 9)}}, []string{"n=\"\\x00\\x00\\x00\\x00\\x00\\x00\\x00\\t\"@1/2.2(0)"}, 2},
+		"count": {
+			[][]kv.Op{{put("a1", ""), put("a2", ""), put("b", "")}, {count("a"), add("n", 1, 9)}},
+			[]string{`a1=""@1/1.1(0)`, `a2=""@1/1.1(0)`, `b=""@1/1.1(0)`, "n=\"\\x00\\x00\\x00\\x00\\x00\\x00\\x00\\x03\"@2/2.2(0)"},
+			2,
+		},
+		"count none":           {[][]kv.Op{{count("a")}}, []string{"n=\"\\x00\\x00\\x00\\x00\\x00\\x00\\x00\\x00\"@1/1.1(0)"}, 1},
+		"count, right already": {[][]kv.Op{{put("b", ""), add("n", 1, 9)}, {count("b")}}, []string{`b=""@1/1.1(0)`, "n=\"\\x00\\x00\\x00\\x00\\x00\\x00\\x00\\x01\"@1/1.1(0)"}, 1},
+		"count over a text":    {[][]kv.Op{{put("n", "text")}, {count("b")}}, []string{"n=\"\\x00\\x00\\x00\\x00\\x00\\x00\\x00\\x00\"@1/2.2(0)"}, 2},
 		"add nothing":          {[][]kv.Op{{add("n", 0, 9)}}, nil, 0},
 		"if changed, not":      {[][]kv.Op{{changed(put("a", "1"))}}, nil, 0},
 		"if changed, absent":   {[][]kv.Op{{del("x"), changed(put("a", "1"))}}, nil, 0},

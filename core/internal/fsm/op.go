@@ -45,6 +45,9 @@ func (m *Machine) do(o *kv.Op) (within bool, err error) {
 		return true, nil
 	case kv.DeletePrefix:
 		return true, m.removePrefix(o.Key)
+	case Count:
+		m.doCount(o, id)
+		return true, nil
 	default:
 		return m.doAdd(o, id)
 	}
@@ -104,12 +107,37 @@ func (m *Machine) doAdd(o *kv.Op, id TableID) (within bool, err error) {
 	if sum < o.Min || sum > o.Max {
 		return false, nil
 	}
-	if o.Delta == 0 {
-		return true, nil
+	if o.Delta != 0 {
+		m.putCounter(o.Key, id, prev, lease, sum)
 	}
-	buf := binary.BigEndian.AppendUint64(append(make([]byte, 0, len(o.Key)+8), o.Key...), uint64(sum))
-	m.put(buf, len(o.Key), id, prev, lease)
 	return true, nil
+}
+
+func (m *Machine) putCounter(key []byte, id TableID, prev *kv.Record, lease kv.LeaseID, n int64) {
+	buf := binary.BigEndian.AppendUint64(append(make([]byte, 0, len(key)+8), key...), uint64(n))
+	m.put(buf, len(key), id, prev, lease)
+}
+
+// doCount changes nothing when the counter is right already.
+func (m *Machine) doCount(o *kv.Op, id TableID) {
+	var n uint64
+	prefix := view(o.Value)
+	m.hot.Ascend(prefix, func(abs string, _ *kv.Record) bool {
+		if !strings.HasPrefix(abs, prefix) {
+			return false
+		}
+		n++
+		return true
+	})
+	prev, _ := m.hot.Get(view(o.Key))
+	if prev != nil && len(prev.Value) == 8 && binary.BigEndian.Uint64(prev.Value) == n {
+		return
+	}
+	var lease kv.LeaseID
+	if prev != nil {
+		lease = prev.Lease
+	}
+	m.putCounter(o.Key, id, prev, lease, int64(n))
 }
 
 // stamped copies key and value of an op out of the entry and fills in stamps.

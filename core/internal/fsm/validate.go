@@ -74,6 +74,12 @@ func checkOp(o *kv.Op, tables *Tables) error {
 	case kv.Grant, kv.Revoke:
 		return checkLease(o)
 	case kv.Put, kv.Touch, kv.Delete, kv.DeletePrefix, kv.Add:
+	case Count:
+		if counted, err := checkKey(o.Value, "", true, tables); err != nil {
+			return err
+		} else if counted.Residency == kv.Cold {
+			return invalid("rows of cold table %q are not counted", counted.Name)
+		}
 	default:
 		return invalid("kind %d", o.Kind)
 	}
@@ -86,7 +92,7 @@ func checkOp(o *kv.Op, tables *Tables) error {
 	case o.Kind == kv.Add && o.Min > o.Max:
 		return invalid("bounds %d..%d", o.Min, o.Max)
 	case table.Residency != kv.Cold:
-	case o.Kind == kv.Touch || o.Kind == kv.Add:
+	case o.Kind == kv.Touch || o.Kind == kv.Add || o.Kind == Count:
 		return invalid("kind %d on cold table %q", o.Kind, table.Name)
 	case o.Lease != 0:
 		return invalid("lease on cold table %q", table.Name)

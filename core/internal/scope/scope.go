@@ -160,6 +160,9 @@ func (s *Scope) ops(ops []kv.Op) ([]kv.Op, error) {
 	}
 	out := make([]kv.Op, len(ops))
 	for i, o := range ops {
+		if o.Kind == fsm.Count {
+			return nil, fmt.Errorf("kind %d: %w", o.Kind, fsm.ErrInvalid) // of core alone: its prefix may be anybody's
+		}
 		if o.Kind != kv.Grant && o.Kind != kv.Revoke {
 			tab, err := s.Table(o.Table)
 			if err != nil {

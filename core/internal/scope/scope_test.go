@@ -9,6 +9,7 @@ import (
 
 	"github.com/easynet-cn/batata/core"
 	"github.com/easynet-cn/batata/core/coretest"
+	"github.com/easynet-cn/batata/core/internal/fsm"
 	"github.com/easynet-cn/batata/core/kv"
 )
 
@@ -139,6 +140,11 @@ func TestUndeclared(t *testing.T) {
 		if err == nil || errors.Is(err, kv.ErrNotFound) {
 			t.Errorf("%s of a table that is not one's own = %v, want an error", call, err)
 		}
+	}
+	// The prefix of a Count is absolute, so it is no owner's to write.
+	count := kv.Op{Kind: fsm.Count, Table: "t", Key: []byte("n"), Value: fsm.AppendKey(nil, fsm.FirstTable, nil)}
+	if _, err := s.Commit(t.Context(), kv.Txn{Then: []kv.Op{count}}); !errors.Is(err, fsm.ErrInvalid) {
+		t.Errorf("Commit(count) = %v, want %v", err, fsm.ErrInvalid)
 	}
 	if _, err := n.Attach(t.Context(), "one", []kv.TableSpec{{Name: "t", Residency: kv.Cold}}); err == nil {
 		t.Error("Attach() with another residency = nil error")
