@@ -67,10 +67,12 @@ const textInstance = "instance error"
 // refusals is the part of the table for what a caller of the registry did wrong.
 var refusals = map[naming.Reason]Answer{
 	naming.BadFormat:           {Status: 400, Code: 20002, Message: textValidate, GRPC: 400, Plain: true},
+	naming.BadName:             {Status: 400, Code: 20002, Message: textValidate, GRPC: 400, Servlet: true},
 	naming.BadInstance:         {Status: 400, Code: 21004, Message: textInstance, GRPC: 400},
 	naming.BadType:             {Status: 400, Code: 20002, Message: textValidate, GRPC: 400},
 	naming.BadWeight:           {Status: 400, Code: 21001, Message: "weight error", GRPC: 400},
 	naming.BadMetadata:         {Status: 400, Code: 21002, Message: "instance metadata error", GRPC: 400},
+	naming.BadBeat:             {Status: 500, Code: 30000, Message: textServer, GRPC: 500, Servlet: true},
 	naming.BadSelector:         {Status: 400, Code: 21006, Message: "selector error", GRPC: 400},
 	naming.BadHealth:           {Status: 400, Code: 30000, Message: textServer, GRPC: 400},
 	naming.KindConflict:        {Status: 400, Code: 30000, Message: textServer, GRPC: 400},
@@ -92,7 +94,7 @@ var causes = []struct {
 }{
 	{ErrStarting, Answer{Status: 503, Code: 30000, Message: textServer, GRPC: 300}},
 	{ErrBusy, Answer{Status: 503, Code: 30000, Message: textServer, GRPC: 503}},
-	{kv.ErrForeign, Answer{Status: 403, Code: 10001, Message: textAccess, GRPC: 403, Detail: "the config is kept by another protocol"}},
+	{kv.ErrForeign, Answer{Status: 403, Code: 10001, Message: textAccess, GRPC: 403, Detail: "kept by another protocol"}},
 	{kv.ErrTooLarge, Answer{Status: 400, Code: 20002, Message: textValidate, GRPC: 400, Detail: "too large"}},
 	{kv.ErrOverloaded, Answer{Status: 503, Code: 10002, Message: textData, GRPC: 503, Detail: "server is overloaded"}},
 	{kv.ErrNoLeader, Answer{Status: 503, Code: 10002, Message: textData, GRPC: 503, Detail: "no leader"}},

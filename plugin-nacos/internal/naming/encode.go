@@ -118,7 +118,7 @@ func (l *List) AppendHost(dst []byte, i int) []byte {
 	head, tail := f[4:4+n], f[4+n:]
 	dst = append(dst, head...)
 	dst = append(dst, `"healthy":`...)
-	dst = strconv.AppendBool(dst, l.Protected || healthy(e))
+	dst = strconv.AppendBool(dst, l.Protected || Healthy(e))
 	dst = append(dst, `,"enabled":`...)
 	dst = strconv.AppendBool(dst, enabled(e))
 	dst = append(dst, `,"ephemeral":`...)

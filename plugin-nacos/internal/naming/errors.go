@@ -8,6 +8,8 @@ const (
 	// BadFormat is what the parameter check refuses before anything else
 	// (NAD-GEN-40..48).
 	BadFormat Reason = iota + 1
+	// BadName is a grouped name that lacks one of its parts.
+	BadName
 	// BadInstance is an instance whose parts do not fit together: its cluster,
 	// its beat times, no instance at all.
 	BadInstance
@@ -17,6 +19,8 @@ const (
 	BadWeight
 	// BadMetadata is metadata that cannot be read (NAC-QRK-37).
 	BadMetadata
+	// BadBeat is a beat that cannot be read.
+	BadBeat
 	// BadSelector is a selector of an unknown type.
 	BadSelector
 	// BadHealth is a health that cannot be set, since something checks it.

@@ -112,8 +112,8 @@ func byAddress(a, b registry.Endpoint) int {
 	return cmp.Or(cmp.Compare(a.Host, b.Host), cmp.Compare(a.Port, b.Port))
 }
 
-// healthy is what a client is told about an instance, protection aside.
-func healthy(e *registry.Endpoint) bool { return max(e.Status, e.Publisher.Status) <= registry.Warning }
+// Healthy is what a client is told about an instance, protection aside.
+func Healthy(e *registry.Endpoint) bool { return max(e.Status, e.Publisher.Status) <= registry.Warning }
 
 func enabled(e *registry.Endpoint) bool { return e.Health != registry.Maintenance }
 
@@ -198,7 +198,7 @@ func (s *Service) Find(ctx context.Context, k registry.ServiceKey, t Target) (*F
 	}
 	v := s.viewOf(snap.Key, e)
 	return &Found{
-		Endpoint: e, Healthy: healthy(e), ID: v.id, HasID: v.hasID, Metadata: v.meta, Weight: v.weight, Kind: kindOf(e.Publisher),
+		Endpoint: e, Healthy: Healthy(e), ID: v.id, HasID: v.hasID, Metadata: v.meta, Weight: v.weight, Kind: kindOf(e.Publisher),
 	}, nil
 }
 
@@ -212,7 +212,7 @@ func (s *Service) Statuses(ctx context.Context, k registry.ServiceKey) ([]string
 	out := make([]string, 0, len(l.Endpoints))
 	for i := range l.Endpoints {
 		e := &l.Endpoints[i]
-		out = append(out, addressOf(e.Host, e.Port)+"_"+strconv.FormatBool(healthy(e)))
+		out = append(out, addressOf(e.Host, e.Port)+"_"+strconv.FormatBool(Healthy(e)))
 	}
 	return out, nil
 }
