@@ -88,9 +88,7 @@ func (r run) listen(t *testing.T) {
 		r.reader.untilContent(t, live, told, content)
 	}
 	r.writer.must(t, wire.Command{Op: wire.Remove, Item: live})
-	if !r.quietRemoval {
-		r.reader.untilContent(t, live, told, "")
-	}
+	r.reader.untilContent(t, live, told, "")
 	r.writer.publish(t, live, "v4")
 	r.reader.untilContent(t, live, told, "v4")
 }
