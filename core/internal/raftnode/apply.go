@@ -7,15 +7,19 @@ import (
 
 	"go.etcd.io/raft/v3/raftpb"
 
+	"github.com/easynet-cn/batata/core/internal/fsm"
 	"github.com/easynet-cn/batata/core/internal/store"
 	"github.com/easynet-cn/batata/core/kv"
 )
 
-// batch is committed entries in order; a change of the configuration comes last.
+// batch is a snapshot to install, or committed entries in order; a change of
+// the members comes last.
 type batch struct {
+	install   *store.Received
 	entries   []*raftpb.Entry
 	confEntry *raftpb.Entry
 	conf      *raftpb.ConfState
+	confID    uint64 // of who asked for the change; 0: nobody
 }
 
 // applier owns the writing side of the store.
@@ -31,6 +35,9 @@ func (n *Node) applier() {
 }
 
 func (n *Node) apply(b batch) error {
+	if b.install != nil {
+		return n.install(b.install)
+	}
 	if len(b.entries) > 0 {
 		committed := make([]store.Committed, len(b.entries))
 		for i, e := range b.entries {
@@ -42,22 +49,32 @@ func (n *Node) apply(b batch) error {
 		if err != nil {
 			return fmt.Errorf("apply: %w", err)
 		}
-		n.led(committed[len(committed)-1].Term)
+		n.passed(committed[len(committed)-1].Term)
 	}
-	if b.confEntry != nil {
-		if err := n.store.ApplyConf(b.confEntry.GetIndex(), b.confEntry.GetTerm(), b.conf); err != nil {
-			return fmt.Errorf("apply configuration change: %w", err)
+	if e := b.confEntry; e != nil {
+		if err := n.store.ApplyConf(e.GetIndex(), e.GetTerm(), b.conf); err != nil {
+			return fmt.Errorf("apply change of members: %w", err)
 		}
+		if b.confID != 0 {
+			n.waiters.tell([]fsm.Outcome{{ID: b.confID}})
+		}
+		n.passed(e.GetTerm())
 	}
 	n.pressure.applied.broadcast()
 	return nil
 }
 
-// led marks a leader ready once it has applied an entry of its own term: from
-// then on its state holds everything that was ever acknowledged.
-func (n *Node) led(term uint64) {
+// passed notes that an entry of term is applied.
+func (n *Node) passed(term uint64) {
+	if term > n.appliedTerm {
+		n.appliedTerm = term
+		n.waiters.failTerms(term, errLost)
+	}
+	// A leader that has applied an entry of its own term holds everything that
+	// was ever acknowledged.
 	if n.leader.Load() == n.id && term == n.term.Load() && n.Err() == nil {
-		n.ready.Store(true)
+		n.synced.Store(true)
+		n.readied.Store(term)
 	}
 }
 

@@ -2,8 +2,11 @@ package raftnode
 
 import (
 	"context"
+	"encoding/binary"
 	"fmt"
 	"time"
+
+	"go.etcd.io/raft/v3"
 
 	"github.com/easynet-cn/batata/core/kv"
 )
@@ -31,19 +34,41 @@ func (n *Node) Barrier(ctx context.Context, c kv.Consistency) (kv.Consistency, e
 	}
 	// Alone in its group a leader is its own quorum, and whatever it has
 	// answered it has applied before.
-	if n.ready.Load() && n.leader.Load() == n.id {
+	leads := n.leading()
+	if leads && n.alone.Load() {
 		return kv.Fresh, nil
 	}
 	ctx, cancel := context.WithTimeout(ctx, freshWait)
 	defer cancel()
-	if err := n.round(ctx); err != nil {
+	var err error
+	if commit := n.commit.Load(); leads && n.leased() {
+		// A follower may have answered for what is committed, not applied here.
+		err = n.waitApplied(ctx, commit)
+	} else {
+		err = n.round(ctx)
+	}
+	if err != nil {
 		n.meters.fallbacks.Inc()
 		return kv.Local, nil // the fallback is what Fresh means
 	}
 	return kv.Fresh, nil
 }
 
-// round asks raft for one quorum round and waits until its index is applied.
+// leased says whether a quorum has followed this member within half an election
+// timeout: nobody else can lead yet. Both clocks must say so, since one of them
+// stands still while the process or the machine is paused.
+func (n *Node) leased() bool {
+	t := n.lease.Load()
+	if t == nil {
+		return false
+	}
+	half := electionTicks / 2 * n.tick
+	now := time.Now()
+	wall := now.Round(0).Sub(t.Round(0))
+	return now.Sub(*t) < half && wall >= 0 && wall < half
+}
+
+// round asks for a quorum round and waits until its index is applied.
 func (n *Node) round(ctx context.Context) error {
 	b := &barrier{done: make(chan error, 1)}
 	select {
@@ -61,7 +86,7 @@ func (n *Node) round(ctx context.Context) error {
 			return err
 		}
 	case <-ctx.Done():
-		return fmt.Errorf("read: %w", kv.ErrNoLeader)
+		return fmt.Errorf("read: %w: %w", kv.ErrNoLeader, ctx.Err())
 	case <-n.done:
 		return fmt.Errorf("read: %w", kv.ErrNoLeader)
 	case <-n.stop:
@@ -70,16 +95,133 @@ func (n *Node) round(ctx context.Context) error {
 	return n.waitApplied(ctx, b.index)
 }
 
-// WaitReady returns when this node leads and holds everything that was ever
-// acknowledged, or has failed, or ctx ends.
+// rounds are the quorum rounds of this member: at most one is under way, and
+// who comes meanwhile shares the next (ARC-R08). They belong to the loop.
+type rounds struct {
+	id    uint64 // of the last question
+	first uint64 // question of the round under way; a round may ask again
+	begun time.Time
+	asked time.Time
+	open  []*barrier // wait for the round under way
+	next  []*barrier // wait for the next one
+	since time.Time  // the first of next waits
+}
+
+// askAgainTicks is how long an answer may take before it counts as lost.
+const askAgainTicks = 3
+
+// ask takes a reader, and everyone else who waits.
+func (n *Node) ask(b *barrier) {
+	r := &n.rounds
+	if len(r.next) == 0 {
+		r.since = time.Now()
+	}
+	r.next = append(r.next, b)
+	for {
+		select {
+		case b := <-n.reads:
+			r.next = append(r.next, b)
+			continue
+		default:
+		}
+		break
+	}
+	if len(r.open) == 0 {
+		r.begin(n)
+	}
+}
+
+// begin starts a round for those who wait, once there is somebody to ask.
+func (r *rounds) begin(n *Node) {
+	if len(r.next) == 0 || n.leader.Load() == 0 {
+		return
+	}
+	r.open, r.next = r.next, nil
+	r.begun = time.Now()
+	r.first = r.id + 1
+	r.question(n)
+}
+
+func (r *rounds) question(n *Node) {
+	r.id++
+	r.asked = time.Now()
+	n.raft.ReadIndex(binary.BigEndian.AppendUint64(nil, r.id))
+}
+
+// again asks a leader that was just found.
+func (r *rounds) again(n *Node) {
+	if len(r.open) > 0 && n.leader.Load() != 0 {
+		r.question(n)
+		return
+	}
+	r.begin(n)
+}
+
+// answered ends the round under way.
+func (r *rounds) answered(n *Node, states []raft.ReadState) {
+	for _, s := range states {
+		if len(s.RequestCtx) != 8 {
+			continue
+		}
+		id := binary.BigEndian.Uint64(s.RequestCtx)
+		if len(r.open) == 0 || id-r.first > r.id-r.first {
+			continue // of a round that is over
+		}
+		if n.leads && !n.transfers {
+			begun := r.begun
+			n.lease.Store(&begun)
+		}
+		r.end(s.Index, nil)
+		r.begin(n)
+	}
+}
+
+func (r *rounds) end(index uint64, err error) {
+	for _, b := range r.open {
+		b.index = index
+		b.done <- err
+	}
+	r.open = nil
+}
+
+// ticked asks again what was lost, and gives up where no leader answers.
+func (r *rounds) ticked(n *Node, now time.Time) {
+	lost := n.leader.Load() == 0 && now.Sub(n.leaderless) >= n.grace()
+	err := fmt.Errorf("read: %w", kv.ErrNoLeader)
+	if len(r.open) > 0 {
+		switch {
+		case lost || now.Sub(r.begun) > n.patience():
+			r.end(0, err)
+		case n.leader.Load() != 0 && now.Sub(r.asked) >= askAgainTicks*n.tick:
+			r.question(n)
+		}
+	}
+	if lost && len(r.next) > 0 && now.Sub(r.since) >= n.grace() {
+		r.open, r.next = r.next, nil
+		r.end(0, err)
+	}
+	if len(r.open) == 0 {
+		r.begin(n)
+	}
+}
+
+// WaitReady returns when this member holds everything that was acknowledged
+// before it started and knows a leader, or has failed, or ctx ends.
 func (n *Node) WaitReady(ctx context.Context) error {
+	tick := time.NewTicker(n.tick)
+	defer tick.Stop()
 	for {
 		changed := n.pressure.applied.wait()
-		if n.ready.Load() {
+		if n.Status().Ready {
 			return nil
+		}
+		if leader := n.leader.Load(); leader != 0 && leader != n.id && n.round(ctx) == nil {
+			n.synced.Store(true)
+			continue
 		}
 		select {
 		case <-changed:
+		case <-tick.C:
 		case <-ctx.Done():
 			return fmt.Errorf("wait for a leader: %w", ctx.Err())
 		case <-n.done:

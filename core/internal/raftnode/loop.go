@@ -1,7 +1,6 @@
 package raftnode
 
 import (
-	"encoding/binary"
 	"errors"
 	"fmt"
 	"time"
@@ -9,32 +8,19 @@ import (
 	"go.etcd.io/raft/v3"
 	"go.etcd.io/raft/v3/raftpb"
 	"go.uber.org/zap"
-	"google.golang.org/protobuf/proto"
 
-	"github.com/easynet-cn/batata/core/internal/fsm"
 	"github.com/easynet-cn/batata/core/internal/raftlog"
+	"github.com/easynet-cn/batata/core/internal/store"
 	"github.com/easynet-cn/batata/core/kv"
 )
 
-const (
-	// maxEntry is how much is joined into one entry; a larger command stands
-	// alone.
-	maxEntry = 64 << 10
-	// maxRound is how many commands one turn of the loop takes, so that a tick
-	// is never far.
-	maxRound = queueLength
-	// largeCommand is logged.
-	largeCommand = 1 << 20
-	// maxLinger is how long a round waits for its next command.
-	maxLinger = 500 * time.Microsecond
-	// spaceRetry is the pause before a full disk is tried again (REL-04).
-	spaceRetry = 250 * time.Millisecond
-)
+// spaceRetry is the pause before a full disk is tried again (REL-04).
+const spaceRetry = 250 * time.Millisecond
 
 // loop owns raft and the log.
 func (n *Node) loop() {
 	defer close(n.applies)
-	ticker := time.NewTicker(tickEvery)
+	ticker := time.NewTicker(n.tick)
 	defer ticker.Stop()
 	n.linger.Stop()
 	for {
@@ -44,143 +30,172 @@ func (n *Node) loop() {
 			}
 			return
 		}
+		if n.found {
+			n.found = false
+			n.unpark(time.Now())
+			n.rounds.again(n)
+			continue
+		}
 		select {
 		case <-n.stop:
 			return
 		case <-n.done:
 			return
 		case <-ticker.C:
-			n.raft.Tick()
-			n.housekeeping()
+			n.ticked()
+		case m := <-n.inbox:
+			n.receive(m)
+		case m := <-n.bulk:
+			n.receive(m)
 		case p := <-n.queue:
 			n.collect(p)
+		case f := <-n.foreign:
+			n.take(f)
 		case b := <-n.reads:
 			n.ask(b)
+		case do := <-n.control:
+			do()
 		}
 	}
 }
 
-// collect proposes p and what else waits, in as few entries as possible. When
-// the round before took many, it waits a moment for as many again: writers come
-// back together, and one save for all of them is what makes many cheap (ENG-02).
-// A writer that is alone never waits.
-func (n *Node) collect(p *proposal) {
-	n.lingers = false
-	round := n.taken[:0]
-	for ; p != nil; p = n.following(len(round)) {
-		if len(p.data) > largeCommand {
-			n.logger.Info("large transaction", zap.Int("bytes", len(p.data)))
-		}
-		round = append(round, p)
+// ticked is the passing of time.
+func (n *Node) ticked() {
+	n.raft.Tick()
+	if n.transfers && n.raft.BasicStatus().LeadTransferee == 0 {
+		n.transfers = false // given up, or done
 	}
-	n.linger.Stop()
-	n.expected = len(round)
-	for rest := round; len(rest) > 0; {
-		rest = n.enter(rest)
-	}
-	clear(round)
-	n.taken = round
-}
-
-// following returns the next proposal of a round that has taken so many, nil at
-// its end.
-func (n *Node) following(taken int) *proposal {
-	if taken == maxRound {
-		return nil
-	}
-	select {
-	case p := <-n.queue:
-		return p
-	default:
-	}
-	if taken >= n.expected-n.expected/4 {
-		return nil
-	}
-	if !n.lingers {
-		n.lingers = true
-		n.linger.Reset(maxLinger)
-	}
-	select {
-	case p := <-n.queue:
-		return p
-	case <-n.linger.C:
-		return nil
-	case <-n.stop:
-		return nil
+	n.housekeeping()
+	now := time.Now()
+	n.rounds.ticked(n, now)
+	n.unpark(now)
+	if n.leader.Load() == 0 && now.Sub(n.leaderless) >= n.grace() {
+		// Nobody who could answer is in sight, and what is in a log may be
+		// committed yet (STY-34).
+		n.waiters.failTerms(forever, fmt.Errorf("propose: %w: %w", kv.ErrUncertain, kv.ErrNoLeader))
 	}
 }
 
-// enter proposes one entry of the first commands that fit it, at least one, and
-// returns the others.
-func (n *Node) enter(round []*proposal) (rest []*proposal) {
-	size, count := 1, 0
-	for _, p := range round {
-		if count > 0 && size+len(p.data) > maxEntry {
-			break
-		}
-		size += len(p.data)
-		count++
-	}
-	round, rest = round[:count], round[count:]
-	entry := fsm.AppendHeader(make([]byte, 0, size))
-	for _, p := range round {
-		entry = append(entry, p.data...)
-	}
-	n.meters.proposals.Add(float64(len(round)))
-	err := n.raft.Propose(entry)
-	if err == nil {
-		return rest
-	}
-	if errors.Is(err, raft.ErrProposalDropped) {
-		err = kv.ErrNoLeader
-		if n.leader.Load() != 0 {
-			err = kv.ErrOverloaded // too much is uncommitted
-		}
-	}
-	for _, p := range round {
-		n.waiters.fail(p.id, fmt.Errorf("propose: %w", err))
-	}
-	return rest
-}
+// forever is above every term.
+const forever = 1 << 63
 
-// drain handles every Ready there is: save, then hand on, then advance.
+// graceTicks is how long one waits without a leader. With the election timeout,
+// doubled because a leader looks at its quorum once in a while only, a member
+// that is cut off refuses within three seconds (REL-07).
+const graceTicks = 7
+
+func (n *Node) grace() time.Duration { return graceTicks * n.tick }
+
+// patience bounds the wait for a leader that is known but does not answer.
+func (n *Node) patience() time.Duration { return 25 * n.tick }
+
+// drain handles every Ready there is (ARC-R03): show, send what need not be on
+// disk, save, send the rest, hand on, advance.
 func (n *Node) drain() error {
 	for n.raft.HasReady() {
 		rd := n.raft.Ready()
 		n.publish(rd)
+		answers := n.sendEarly(rd.Messages)
 		// gofail: var raftnodeBeforeSave struct{}
-		if err := n.save(rd); err != nil {
+		install, err := n.save(rd)
+		if err != nil {
 			return err
 		}
 		// gofail: var raftnodeAfterSave struct{}
-		n.answerReads(rd.ReadStates)
+		if len(answers) > 0 {
+			n.transport.Send(answers)
+		}
+		n.rounds.answered(n, rd.ReadStates)
+		if install != nil {
+			if err := n.pass(batch{install: install}); err != nil {
+				return err
+			}
+		}
 		if err := n.handOn(rd.CommittedEntries); err != nil {
 			return err
 		}
 		// gofail: var raftnodeBeforeAdvance struct{}
 		n.raft.Advance(rd)
 	}
+	n.discardUntaken()
 	return nil
+}
+
+// sendEarly sends what promises nothing about this member's disk, so that the
+// others write while this one does, and returns the rest: votes and
+// acknowledgements (ARC-K10).
+func (n *Node) sendEarly(ms []*raftpb.Message) (answers []*raftpb.Message) {
+	if len(ms) == 0 {
+		return nil
+	}
+	// gofail: var raftnodeBeforeSend struct{}
+	i := 0
+	for i < len(ms) && !promises(ms[i].GetType()) {
+		i++ // raft puts them first
+	}
+	if i > 0 {
+		n.transport.Send(ms[:i])
+	}
+	return ms[i:]
+}
+
+func promises(t raftpb.MessageType) bool {
+	return t == raftpb.MsgAppResp || t == raftpb.MsgVoteResp || t == raftpb.MsgPreVoteResp
 }
 
 // publish shows the soft state.
 func (n *Node) publish(rd raft.Ready) {
-	if rd.SoftState != nil {
-		n.leader.Store(rd.Lead)
-		if rd.Lead != n.id {
-			n.ready.Store(false)
-		}
-	}
 	if rd.HardState != nil {
-		n.term.Store(rd.GetTerm())
+		if t := rd.GetTerm(); t != n.term.Load() {
+			n.term.Store(t)
+			n.accepted = nil
+			n.meters.term.Set(float64(t))
+		}
 		n.commit.Store(rd.GetCommit())
+	}
+	if rd.SoftState != nil {
+		n.led(rd.SoftState)
 	}
 }
 
-// save makes a Ready durable. A full disk is waited for, reads going on.
-func (n *Node) save(rd raft.Ready) error {
+// led follows a change of the leader.
+func (n *Node) led(s *raft.SoftState) {
+	n.leads = s.RaftState == raft.StateLeader
+	n.transfers = false
+	n.lease.Store(nil)
+	before := n.leader.Swap(s.Lead)
+	n.meters.led(n.leads)
+	if before == s.Lead {
+		return
+	}
+	if s.Lead == 0 {
+		n.leaderless = time.Now()
+		n.logger.Warn("leader lost", zap.String("member", name(before)), zap.Uint64("term", n.term.Load()))
+		return
+	}
+	n.logger.Info("leader found", zap.String("member", name(s.Lead)), zap.Uint64("term", n.term.Load()), zap.Bool("self", n.leads))
+	n.found = true
+	n.pressure.applied.broadcast()
+}
+
+// name is how a member is written.
+func name(id uint64) string { return fmt.Sprintf("%016x", id) }
+
+// save makes a Ready durable, the snapshot first. A full disk is waited for,
+// reads going on. It returns the snapshot that is to be installed.
+func (n *Node) save(rd raft.Ready) (install *store.Received, err error) {
+	if !raft.IsEmptySnap(rd.Snapshot) {
+		if install, err = n.saveSnapshot(rd.Snapshot); err != nil {
+			return nil, err
+		}
+	}
+	return install, n.enough(func() error { return n.log.Save(rd.HardState, rd.Entries) })
+}
+
+// enough repeats a write of the log for as long as the disk is full.
+func (n *Node) enough(write func() error) error {
 	for {
-		err := n.log.Save(rd.HardState, rd.Entries)
+		err := write()
 		if _, full := errors.AsType[*raftlog.SpaceError](err); !full {
 			if n.readOnly.CompareAndSwap(true, false) {
 				n.logger.Info("there is room on the disk again")
@@ -201,7 +216,7 @@ func (n *Node) save(rd raft.Ready) error {
 }
 
 // handOn gives committed entries to the applier. Raft must hear of a change of
-// its configuration before it goes on (ARC-K09).
+// its members before it goes on (ARC-K09).
 func (n *Node) handOn(entries []*raftpb.Entry) error {
 	for len(entries) > 0 {
 		i := 0
@@ -210,74 +225,27 @@ func (n *Node) handOn(entries []*raftpb.Entry) error {
 		}
 		b := batch{entries: entries[:i]}
 		if i < len(entries) {
-			conf, err := n.changeConf(entries[i])
-			if err != nil {
+			if err := n.changed(entries[i], &b); err != nil {
 				return err
 			}
-			b.conf, b.confEntry = conf, entries[i]
 			i++
 		}
 		entries = entries[i:]
-		select {
-		case n.applies <- b:
-		case <-n.stop:
-			return kv.ErrClosed
-		case <-n.done:
-			return kv.ErrClosed
+		if err := n.pass(b); err != nil {
+			return err
 		}
 	}
 	return nil
 }
 
-func (n *Node) changeConf(e *raftpb.Entry) (*raftpb.ConfState, error) {
-	var cc raftpb.ConfChangeI
-	switch e.GetType() {
-	case raftpb.EntryType_EntryConfChange:
-		c := new(raftpb.ConfChange)
-		if err := proto.Unmarshal(e.GetData(), c); err != nil {
-			return nil, fmt.Errorf("decode configuration change: %w", err)
-		}
-		cc = c
-	case raftpb.EntryType_EntryConfChangeV2:
-		c := new(raftpb.ConfChangeV2)
-		if err := proto.Unmarshal(e.GetData(), c); err != nil {
-			return nil, fmt.Errorf("decode configuration change: %w", err)
-		}
-		cc = c
-	case raftpb.EntryType_EntryNormal:
-	}
-	return n.raft.ApplyConfChange(cc), nil
-}
-
-// ask starts a quorum round for b and everyone else who waits for one.
-func (n *Node) ask(b *barrier) {
-	group := []*barrier{b}
-	for more := true; more; {
-		select {
-		case b := <-n.reads:
-			group = append(group, b)
-		default:
-			more = false
-		}
-	}
-	if n.leader.Load() == 0 {
-		for _, b := range group {
-			b.done <- fmt.Errorf("read: %w", kv.ErrNoLeader)
-		}
-		return
-	}
-	n.askedID++
-	n.asked[n.askedID] = group
-	n.raft.ReadIndex(binary.BigEndian.AppendUint64(nil, n.askedID))
-}
-
-func (n *Node) answerReads(states []raft.ReadState) {
-	for _, s := range states {
-		id := binary.BigEndian.Uint64(s.RequestCtx)
-		for _, b := range n.asked[id] {
-			b.index = s.Index
-			b.done <- nil
-		}
-		delete(n.asked, id)
+// pass gives one batch to the applier.
+func (n *Node) pass(b batch) error {
+	select {
+	case n.applies <- b:
+		return nil
+	case <-n.stop:
+		return kv.ErrClosed
+	case <-n.done:
+		return kv.ErrClosed
 	}
 }

@@ -74,19 +74,7 @@ func idle(tb testing.TB) *member {
 func (m *member) lead(tb testing.TB) {
 	tb.Helper()
 	m.run()
-	ctx := within(tb)
-	if err := m.WaitReady(ctx); err != nil {
-		tb.Fatalf("WaitReady() = %v", err)
-	}
-	err := m.Declare(ctx, &fsm.Declare{Owner: "test", Tables: []kv.TableSpec{{Name: "t", Residency: kv.Hot}}})
-	if err != nil {
-		tb.Fatalf("Declare() = %v", err)
-	}
-	t, ok := m.store.Table("test", "t")
-	if !ok {
-		tb.Fatal("Table() = false after Declare")
-	}
-	m.table = t.ID
+	m.lead1(tb)
 }
 
 // close is idempotent.

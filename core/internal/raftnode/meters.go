@@ -7,8 +7,8 @@ import (
 
 // meters are the figures of one node.
 type meters struct {
-	proposals, rejected, fallbacks prometheus.Counter
-	applied, lagBytes, lagOps, log prometheus.Gauge
+	proposals, rejected, fallbacks, forwarded, elections prometheus.Counter
+	applied, lagBytes, lagOps, log, term, leader         prometheus.Gauge
 }
 
 func newMeters(r prometheus.Registerer) *meters {
@@ -22,17 +22,33 @@ func newMeters(r prometheus.Registerer) *meters {
 		proposals: counter("batata_core_proposals_total", "Transactions proposed."),
 		rejected:  counter("batata_core_proposals_rejected_total", "Transactions refused for overload."),
 		fallbacks: counter("batata_core_fresh_fallbacks_total", "Fresh reads answered from local state."),
+		forwarded: counter("batata_core_proposals_forwarded_total", "Transactions handed to the leader."),
+		elections: counter("batata_core_elections_won_total", "Times this member began to lead."),
+		term:      gauge("batata_core_raft_term", "Term of raft."),
+		leader:    gauge("batata_core_leader", "1 on the member that leads, else 0."),
 		applied:   gauge("batata_core_applied_index", "Log index applied."),
 		lagBytes:  gauge("batata_core_persist_lag_bytes", "Bytes applied and not yet in state.db."),
 		lagOps:    gauge("batata_core_persist_lag_ops", "Rows applied and not yet in state.db."),
 		log:       gauge("batata_core_log_bytes", "Bytes of the write-ahead log."),
 	}
 	if r != nil {
-		for _, c := range []prometheus.Collector{m.proposals, m.rejected, m.fallbacks, m.applied, m.lagBytes, m.lagOps, m.log} {
+		for _, c := range []prometheus.Collector{
+			m.proposals, m.rejected, m.fallbacks, m.forwarded, m.elections,
+			m.applied, m.lagBytes, m.lagOps, m.log, m.term, m.leader,
+		} {
 			_ = r.Register(c) // a second node on one registerer shares the names of the first
 		}
 	}
 	return m
+}
+
+func (m *meters) led(leads bool) {
+	if !leads {
+		m.leader.Set(0)
+		return
+	}
+	m.leader.Set(1)
+	m.elections.Inc()
 }
 
 func (m *meters) observe(applied uint64, bytes, ops, log int64) {

@@ -22,11 +22,14 @@ import (
 // Options wire a node. Log and Store are open, belong to the caller and must
 // outlive the node.
 type Options struct {
-	ID     uint64 // of this member; not 0
-	Log    *raftlog.Log
-	Store  *store.Store
-	Logger *zap.Logger           // default: none
-	Meters prometheus.Registerer // default: none
+	ID    uint64 // of this member; not 0
+	Log   *raftlog.Log
+	Store *store.Store
+	// Transport reaches the other members; nil: there never are any.
+	Transport Transport
+	Tick      time.Duration         // heartbeat; an election takes 10 to 20: 100ms
+	Logger    *zap.Logger           // default: none
+	Meters    prometheus.Registerer // default: none
 }
 
 const (
@@ -42,16 +45,24 @@ const (
 
 // Node is one member of a raft group.
 type Node struct {
-	id     uint64
-	log    *raftlog.Log
-	store  *store.Store
-	logger *zap.Logger
-	meters *meters
-	raft   *raft.RawNode
+	id        uint64
+	tick      time.Duration
+	log       *raftlog.Log
+	store     *store.Store
+	transport Transport
+	logger    *zap.Logger
+	meters    *meters
+	raft      *raft.RawNode
 
 	queue   chan *proposal
 	reads   chan *barrier
+	inbox   chan inbound // what is short
+	bulk    chan inbound // appends
+	foreign chan *foreign
+	control chan func()
 	applies chan batch
+	ctx     context.Context // ends with Close, for what waits on others
+	cancel  context.CancelFunc
 	stop    chan struct{}
 	loops   sync.WaitGroup
 	once    sync.Once
@@ -62,13 +73,31 @@ type Node struct {
 	leader   atomic.Uint64
 	term     atomic.Uint64
 	commit   atomic.Uint64
-	ready    atomic.Bool // leads, and has applied an entry of its own term
+	readied  atomic.Uint64 // term in which it leads and has applied an entry of its own
+	synced   atomic.Bool   // holds everything that was acknowledged before it started
+	alone    atomic.Bool   // has no other members
+	confAt   atomic.Uint64
+	conf     atomic.Pointer[raftpb.ConfState]
+	lease    atomic.Pointer[time.Time] // a quorum was heard after this; nil: none
 	readOnly atomic.Bool
 	pressure pressure
 
-	// barriers waiting for raft, by context number; the loop's own.
-	asked   map[uint64][]*barrier
-	askedID uint64
+	// The loop's own.
+	leads       bool // as raft says
+	found       bool // another leader, since the last turn
+	leaderless  time.Time
+	transfers   bool
+	confPending uint64 // id of the change of members under way
+	parked      []*proposal
+	rounds      rounds
+	accepted    map[uint64]*window // foreign batches of this term, by origin
+	received    *store.Received    // that raft has not taken yet
+	untold      []chan struct{}    // who brought a snapshot that raft has seen
+
+	appliedTerm uint64 // the applier's own
+
+	installs atomic.Bool // a snapshot is received or installed
+	forwards forwards
 
 	// The round of proposals, the loop's own: how many the last one took, and
 	// how long this one still waits.
@@ -119,31 +148,43 @@ func recovered(o Options) (*Node, error) {
 	if o.Logger == nil {
 		o.Logger = zap.NewNop()
 	}
-	applied, _ := o.Store.Applied()
-	last, err := o.Log.LastIndex()
+	if o.Tick == 0 {
+		o.Tick = tickEvery
+	}
+	if o.Transport == nil {
+		o.Transport = nobody{}
+	}
+	if err := installStaged(o.Log, o.Store); err != nil {
+		return nil, err
+	}
+	applied, err := joined(o.Log, o.Store)
 	if err != nil {
 		return nil, err
 	}
-	if applied > last {
-		return nil, fmt.Errorf("state.db is at entry %d, but the log ends at %d: "+
-			"the log directory belongs to another time; restore both from one backup", applied, last)
-	}
 	n := &Node{
-		id: o.ID, log: o.Log, store: o.Store, logger: o.Logger, meters: newMeters(o.Meters),
+		id: o.ID, tick: o.Tick, log: o.Log, store: o.Store, transport: o.Transport,
+		logger: o.Logger, meters: newMeters(o.Meters), leaderless: time.Now(),
 		queue:   make(chan *proposal, queueLength),
 		reads:   make(chan *barrier, queueLength),
+		inbox:   make(chan inbound, inboxLength),
+		bulk:    make(chan inbound, bulkLength),
+		foreign: make(chan *foreign, maxForwards),
+		control: make(chan func()),
 		applies: make(chan batch, applyLength),
 		stop:    make(chan struct{}),
 		done:    make(chan struct{}),
 		linger:  time.NewTimer(maxLinger),
-		asked:   map[uint64][]*barrier{},
 	}
+	n.ctx, n.cancel = context.WithCancel(context.Background())
 	n.nextID.Store(rand.Uint64())
+	n.forwards.origin = rand.Uint64()
+	n.rounds.id = rand.Uint64()
+	n.setConf(o.Store.ConfState(), applied)
 	n.raft, err = raft.NewRawNode(&raft.Config{
 		ID:                        o.ID,
 		ElectionTick:              electionTicks,
 		HeartbeatTick:             1,
-		Storage:                   storage{Log: o.Log, conf: o.Store.ConfState(), applied: applied},
+		Storage:                   &storage{Log: o.Log, store: o.Store, conf: o.Store.ConfState(), applied: applied},
 		Applied:                   applied,
 		MaxSizePerMsg:             1 << 20,
 		MaxCommittedSizePerReady:  8 << 20,
@@ -152,6 +193,7 @@ func recovered(o Options) (*Node, error) {
 		CheckQuorum:               true,
 		PreVote:                   true,
 		StepDownOnRemoval:         true,
+		DisableProposalForwarding: true, // ARC-R07: done here, with an answer
 		ReadOnlyOption:            raft.ReadOnlySafe,
 		Logger:                    raftLogger{o.Logger.Named("raft").Sugar()},
 	})
@@ -175,7 +217,10 @@ func (n *Node) run() {
 // Close stops the loops. Proposals that wait end with kv.ErrUncertain or
 // kv.ErrClosed. It is idempotent.
 func (n *Node) Close() {
-	n.once.Do(func() { close(n.stop) })
+	n.once.Do(func() {
+		close(n.stop)
+		n.cancel()
+	})
 	n.loops.Wait()
 	n.waiters.failAll(kv.ErrUncertain)
 }
@@ -197,7 +242,6 @@ func (n *Node) Fail(err error) {
 		return
 	}
 	n.logger.Error("storage failed, this member takes nothing more", zap.Error(err))
-	n.ready.Store(false)
 	close(n.done)
 	n.waiters.failAll(errors.Join(kv.ErrUncertain, err))
 }
@@ -205,40 +249,24 @@ func (n *Node) Fail(err error) {
 // Status is what the node knows about itself.
 type Status struct {
 	Leader, Term, Commit uint64
-	Ready, ReadOnly      bool
+	// Ready: a leader is known, and what was acknowledged before the start of
+	// this member is applied. Leads: it is this member, and it has applied all
+	// that its predecessors have acknowledged.
+	Ready, Leads, ReadOnly bool
+}
+
+// leading says whether this member leads and has applied everything that was
+// ever acknowledged.
+func (n *Node) leading() bool {
+	return n.leader.Load() == n.id && n.readied.Load() == n.term.Load() && n.Err() == nil
 }
 
 // Status returns the present state; it costs nothing.
 func (n *Node) Status() Status {
-	return Status{
+	s := Status{
 		Leader: n.leader.Load(), Term: n.term.Load(), Commit: n.commit.Load(),
-		Ready: n.ready.Load(), ReadOnly: n.readOnly.Load() || n.store.ReadOnly(),
+		Leads: n.leading(), ReadOnly: n.readOnly.Load() || n.store.ReadOnly(),
 	}
-}
-
-// storage is the log as raft reads it.
-type storage struct {
-	*raftlog.Log
-	conf    *raftpb.ConfState
-	applied uint64
-}
-
-// InitialState implements raft.Storage. A commit index alone is not synced, so
-// what the store has applied may be ahead of it.
-func (s storage) InitialState() (*raftpb.HardState, *raftpb.ConfState, error) {
-	hs := s.HardState()
-	if hs == nil {
-		hs = &raftpb.HardState{}
-	}
-	if commit := max(hs.GetCommit(), s.applied); commit > 0 {
-		hs.Commit = &commit
-		term := max(hs.GetTerm(), 1)
-		hs.Term = &term
-	}
-	return hs, s.conf, nil
-}
-
-// Snapshot implements raft.Storage. A group of one sends none.
-func (storage) Snapshot() (*raftpb.Snapshot, error) {
-	return nil, raft.ErrSnapshotTemporarilyUnavailable
+	s.Ready = s.Leads || s.Leader != 0 && s.Leader != n.id && n.synced.Load() && n.Err() == nil
+	return s
 }

@@ -23,8 +23,10 @@ const (
 )
 
 const (
-	// keepEntries stay in the log behind what is persisted.
+	// keepEntries stay in the log behind what is persisted, keepInGroup where
+	// there are others who may be behind.
 	keepEntries = 1_000
+	keepInGroup = 10_000
 	// cutEvery is how many entries make a cut of the log worth its sync.
 	cutEvery = 20_000
 	// cutBytes is the size of the log above which all that is persisted goes: few
@@ -72,19 +74,23 @@ func (n *Node) housekeeping() {
 }
 
 // cut drops the entries that state.db holds; some are kept for members that are
-// a little behind.
+// a little behind, and on the leader, within bounds, all that a live one lacks.
 func (n *Node) cut() error {
-	persisted := n.store.Persisted()
+	persisted := min(n.store.Persisted(), n.lacked())
 	first, err := n.log.FirstIndex()
 	if err != nil {
 		return err
 	}
+	keep := uint64(keepInGroup)
+	if n.alone.Load() {
+		keep = keepEntries
+	}
 	var to uint64
 	switch {
-	case persisted >= first+keepEntries+cutEvery:
-		to = persisted - keepEntries
-	case n.log.Size() >= cutBytes && persisted > first:
-		to = persisted
+	case persisted >= first+keep+cutEvery:
+		to = persisted - keep
+	case n.log.Size() >= cutBytes && n.store.Persisted() > first:
+		to = n.store.Persisted() // who lacks more gets a snapshot
 	default:
 		return nil
 	}
@@ -93,4 +99,18 @@ func (n *Node) cut() error {
 	}
 	n.logger.Debug("log compacted", zap.Uint64("index", to))
 	return nil
+}
+
+// lacked is the last index that every member the leader hears of has.
+func (n *Node) lacked() uint64 {
+	least := uint64(forever)
+	if !n.leads || n.alone.Load() {
+		return least
+	}
+	for _, p := range n.progress() {
+		if p.Active && !p.Snapshot {
+			least = min(least, p.Match)
+		}
+	}
+	return least
 }

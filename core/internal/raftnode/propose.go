@@ -2,8 +2,9 @@ package raftnode
 
 import (
 	"context"
+	"errors"
 	"fmt"
-	"sync"
+	"time"
 
 	"github.com/easynet-cn/batata/core/internal/fsm"
 	"github.com/easynet-cn/batata/core/kv"
@@ -11,8 +12,10 @@ import (
 
 // proposal is one encoded command on its way into an entry.
 type proposal struct {
-	id   uint64
-	data []byte
+	id     uint64
+	data   []byte
+	waiter *waiter   // nil: of another member
+	parked time.Time // since when it waits for a leader; zero: it does not
 }
 
 // Propose commits t and returns what it came to, once this node has applied it.
@@ -43,32 +46,52 @@ func (n *Node) propose(ctx context.Context, c *fsm.Command) (fsm.Outcome, error)
 	return n.submit(ctx, c)
 }
 
+// maxAttempts bounds how often one command is proposed anew, after changes of
+// the leader that are certain to have lost it.
+const maxAttempts = 5
+
+// errLost reports a command that no leader can commit any more.
+var errLost = errors.New("lost with its leader")
+
 // submit queues c for the loop and waits for what it comes to.
 func (n *Node) submit(ctx context.Context, c *fsm.Command) (fsm.Outcome, error) {
 	c.ID = n.nextID.Add(1)
-	p := &proposal{id: c.ID, data: fsm.AppendCommand(make([]byte, 0, fsm.Size(c)), c)}
-	if len(p.data) > kv.MaxCommand {
+	data := fsm.AppendCommand(make([]byte, 0, fsm.Size(c)), c)
+	if len(data) > kv.MaxCommand {
 		return fsm.Outcome{}, fmt.Errorf("propose: %w", kv.ErrTooLarge)
 	}
-	w := n.waiters.add(c.ID)
+	for attempt := 1; ; attempt++ {
+		out, err := n.attempt(ctx, c.ID, data)
+		if !errors.Is(err, errLost) {
+			return out, err
+		}
+		if attempt == maxAttempts {
+			return fsm.Outcome{}, fmt.Errorf("propose: %w: %w", kv.ErrNoLeader, err)
+		}
+	}
+}
+
+// attempt proposes a command once.
+func (n *Node) attempt(ctx context.Context, id uint64, data []byte) (fsm.Outcome, error) {
+	w := n.waiters.add(id)
 	select {
-	case n.queue <- p:
+	case n.queue <- &proposal{id: id, data: data, waiter: w}:
 	default:
-		n.waiters.drop(c.ID)
+		n.waiters.drop(id)
 		n.meters.rejected.Inc()
 		return fsm.Outcome{}, fmt.Errorf("propose: %w", kv.ErrOverloaded)
 	}
 	select {
-	case a := <-w:
+	case a := <-w.answer:
 		return a.outcome, a.err
 	case <-ctx.Done():
-		n.waiters.drop(c.ID)
+		n.waiters.drop(id)
 		return fsm.Outcome{}, fmt.Errorf("propose: %w: %w", kv.ErrUncertain, ctx.Err())
 	case <-n.done: // perhaps after those who waited were told
-		n.waiters.drop(c.ID)
+		n.waiters.drop(id)
 		return fsm.Outcome{}, fmt.Errorf("propose: %w: %w", kv.ErrUncertain, n.Err())
 	case <-n.stop:
-		n.waiters.drop(c.ID)
+		n.waiters.drop(id)
 		return fsm.Outcome{}, fmt.Errorf("propose: %w: %w", kv.ErrUncertain, kv.ErrClosed)
 	}
 }
@@ -90,65 +113,4 @@ func (n *Node) admit(ctx context.Context) error {
 		return fmt.Errorf("propose: %w", err)
 	}
 	return nil
-}
-
-// answer is what a proposer is told.
-type answer struct {
-	outcome fsm.Outcome
-	err     error
-}
-
-// waiters finds who proposed a command.
-type waiters struct {
-	mu sync.Mutex // guards by
-	by map[uint64]chan answer
-}
-
-// add registers the proposer of id. The channel holds the one answer there
-// will be, so that telling never blocks.
-func (w *waiters) add(id uint64) chan answer {
-	ch := make(chan answer, 1)
-	w.mu.Lock()
-	defer w.mu.Unlock()
-	if w.by == nil {
-		w.by = map[uint64]chan answer{}
-	}
-	w.by[id] = ch
-	return ch
-}
-
-func (w *waiters) drop(id uint64) {
-	w.mu.Lock()
-	defer w.mu.Unlock()
-	delete(w.by, id)
-}
-
-// tell answers the proposers of outcomes; those of other members are not here.
-func (w *waiters) tell(outs []fsm.Outcome) {
-	w.mu.Lock()
-	defer w.mu.Unlock()
-	for i := range outs {
-		if ch, ok := w.by[outs[i].ID]; ok {
-			delete(w.by, outs[i].ID)
-			ch <- answer{outcome: outs[i]}
-		}
-	}
-}
-
-func (w *waiters) fail(id uint64, err error) {
-	w.mu.Lock()
-	defer w.mu.Unlock()
-	if ch, ok := w.by[id]; ok {
-		delete(w.by, id)
-		ch <- answer{err: err}
-	}
-}
-
-func (w *waiters) failAll(err error) {
-	w.mu.Lock()
-	defer w.mu.Unlock()
-	for id, ch := range w.by {
-		delete(w.by, id)
-		ch <- answer{err: err}
-	}
 }

@@ -9,7 +9,6 @@ import (
 	"strings"
 	"testing"
 
-	"go.etcd.io/raft/v3"
 	"go.etcd.io/raft/v3/raftpb"
 
 	"github.com/easynet-cn/batata/core/internal/raftlog"
@@ -135,12 +134,6 @@ func TestCompaction(t *testing.T) {
 	}
 }
 
-func TestSnapshot(t *testing.T) {
-	if s, err := (storage{}).Snapshot(); s != nil || !errors.Is(err, raft.ErrSnapshotTemporarilyUnavailable) {
-		t.Errorf("Snapshot() = %v, %v, want none for now", s, err)
-	}
-}
-
 // ARC-R08.
 func TestBarrier(t *testing.T) {
 	m := start(t, t.TempDir())
@@ -170,6 +163,7 @@ func TestBarriersShare(t *testing.T) {
 		}()
 	}
 	eventually(t, "all wait", func() bool { return len(m.reads) == readers })
+	before := m.rounds.id
 	m.run()
 	for range readers {
 		if err := <-errs; err != nil {
@@ -177,8 +171,8 @@ func TestBarriersShare(t *testing.T) {
 		}
 	}
 	m.Close()
-	if m.askedID != 1 || len(m.asked) != 0 {
-		t.Errorf("rounds = %d, %d open, want 1 for all", m.askedID, len(m.asked))
+	if asked := m.rounds.id - before; asked != 1 || len(m.rounds.open) != 0 {
+		t.Errorf("rounds = %d, %d open, want 1 for all", asked, len(m.rounds.open))
 	}
 }
 

@@ -167,6 +167,15 @@ func (s *Store) Applied() (index, term uint64) {
 	return s.live.at.index, s.live.at.term
 }
 
+// At says what a snapshot of the applied state would hold.
+func (s *Store) At() SnapshotMeta {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	m := s.live.at.snapshot()
+	m.ConfState = proto.CloneOf(m.ConfState)
+	return m
+}
+
 // ConfState returns a copy of the last applied configuration.
 func (s *Store) ConfState() *raftpb.ConfState {
 	s.mu.Lock()

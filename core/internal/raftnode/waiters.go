@@ -1,0 +1,99 @@
+package raftnode
+
+import (
+	"sync"
+	"sync/atomic"
+
+	"github.com/easynet-cn/batata/core/internal/fsm"
+)
+
+// answer is what a proposer is told.
+type answer struct {
+	outcome fsm.Outcome
+	err     error
+}
+
+// waiter is one proposer. Its channel holds the one answer there will be, so
+// that telling never blocks.
+type waiter struct {
+	answer chan answer
+	// term in which the command may be in a log; 0: in none so far.
+	term atomic.Uint64
+	gone atomic.Bool // nobody waits any more
+}
+
+// waiters finds who proposed a command.
+//
+// What becomes of a command is known from the log alone: terms never fall along
+// it, so once an entry of a later term is applied, a command of an earlier one
+// that was not applied before never will be.
+type waiters struct {
+	mu sync.Mutex // guards by
+	by map[uint64]*waiter
+}
+
+// add registers the proposer of id.
+func (w *waiters) add(id uint64) *waiter {
+	x := &waiter{answer: make(chan answer, 1)}
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	if w.by == nil {
+		w.by = map[uint64]*waiter{}
+	}
+	w.by[id] = x
+	return x
+}
+
+func (w *waiters) drop(id uint64) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	if x, ok := w.by[id]; ok {
+		x.gone.Store(true)
+		delete(w.by, id)
+	}
+}
+
+// tell answers the proposers of outcomes; those of other members are not here.
+func (w *waiters) tell(outs []fsm.Outcome) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	for i := range outs {
+		if x, ok := w.by[outs[i].ID]; ok {
+			delete(w.by, outs[i].ID)
+			x.answer <- answer{outcome: outs[i]}
+		}
+	}
+}
+
+// fail answers the proposer of p, unless it has been answered: a command that
+// was lost and is proposed anew waits under the same id.
+func (w *waiters) fail(p *proposal, err error) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	if x, ok := w.by[p.id]; ok && x == p.waiter {
+		delete(w.by, p.id)
+		x.answer <- answer{err: err}
+	}
+}
+
+// failTerms ends the wait for commands that may be in a log, of a term below
+// end.
+func (w *waiters) failTerms(end uint64, err error) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	for id, x := range w.by {
+		if t := x.term.Load(); t != 0 && t < end {
+			delete(w.by, id)
+			x.answer <- answer{err: err}
+		}
+	}
+}
+
+func (w *waiters) failAll(err error) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	for id, x := range w.by {
+		delete(w.by, id)
+		x.answer <- answer{err: err}
+	}
+}
