@@ -16,16 +16,19 @@ func TestTogether(t *testing.T) {
 	for i, s := range sdks {
 		drivers[i] = s.start(t) // all at a time: some take a second
 	}
-	clients := make([]client, len(sdks))
+	clients := make(together, len(sdks))
 	for i, d := range drivers {
 		clients[i] = d.connect(t, n, sdks[i].name)
 	}
-	t.Run("configs", func(t *testing.T) { everyoneHears(t, clients) })
+	t.Run("configs", clients.configs)
 }
+
+// together is one client of each SDK, in the order of the table.
+type together []client
 
 // NAC-PRF-03, 06, NAC-QRK-33: each publishes in turn, and all are told; of many
 // publishes in a row, all are told the last.
-func everyoneHears(t *testing.T, clients []client) {
+func (clients together) configs(t *testing.T) {
 	shared := config("shared")
 	clients[0].publish(t, shared, "first")
 	for _, c := range clients {
