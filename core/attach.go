@@ -12,15 +12,17 @@ import (
 	"github.com/easynet-cn/batata/core/lock"
 	"github.com/easynet-cn/batata/core/namespace"
 	"github.com/easynet-cn/batata/core/plugin"
+	"github.com/easynet-cn/batata/core/registry"
 	"github.com/easynet-cn/batata/core/txn"
 )
 
 // attached is core as one plugin sees it.
 type attached struct {
-	node  *Node
-	store *scope.Scope
-	txn   txn.Committer
-	locks lock.Locks
+	node      *Node
+	store     *scope.Scope
+	txn       txn.Committer
+	ephemeral registry.Ephemeral
+	locks     lock.Locks
 }
 
 var _ plugin.Core = (*attached)(nil)
@@ -36,7 +38,9 @@ func (n *Node) Attach(ctx context.Context, owner string, tables []kv.TableSpec) 
 	if err != nil {
 		return nil, fmt.Errorf("attach %s: %w", owner, err)
 	}
-	return &attached{node: n, store: s, txn: n.committer(owner, s), locks: n.locks.For(owner)}, nil
+	return &attached{
+		node: n, store: s, txn: n.committer(owner, s), locks: n.locks.For(owner), ephemeral: n.registry.Ephemeral(owner),
+	}, nil
 }
 
 func (a *attached) KV() kv.Store                     { return a.store }
@@ -44,6 +48,8 @@ func (a *attached) Leases() kv.Leases                { return a.node.Leases() }
 func (a *attached) Locks() lock.Locks                { return a.locks }
 func (a *attached) Txn() txn.Committer               { return a.txn }
 func (a *attached) Configs() configstore.Configs     { return a.node.Configs() }
+func (a *attached) Registry() registry.Catalog       { return a.node.Registry() }
+func (a *attached) Ephemeral() registry.Ephemeral    { return a.ephemeral }
 func (a *attached) Auth() auth.Auth                  { return a.node.Auth() }
 func (a *attached) Directory() auth.Directory        { return a.node.Directory() }
 func (a *attached) Namespaces() namespace.Namespaces { return a.node.Namespaces() }

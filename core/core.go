@@ -16,6 +16,7 @@ import (
 	"github.com/easynet-cn/batata/core/cluster"
 	"github.com/easynet-cn/batata/core/configstore"
 	"github.com/easynet-cn/batata/core/internal/authz"
+	"github.com/easynet-cn/batata/core/internal/catalog"
 	"github.com/easynet-cn/batata/core/internal/compile"
 	"github.com/easynet-cn/batata/core/internal/configraft"
 	"github.com/easynet-cn/batata/core/internal/fsm"
@@ -30,6 +31,7 @@ import (
 	"github.com/easynet-cn/batata/core/kv"
 	"github.com/easynet-cn/batata/core/lock"
 	"github.com/easynet-cn/batata/core/namespace"
+	"github.com/easynet-cn/batata/core/registry"
 	"github.com/easynet-cn/batata/core/txn"
 )
 
@@ -51,6 +53,7 @@ type Node struct {
 	leases   *lessor.Lessor
 	locks    *locks.Engine
 	configs  *configraft.Store
+	registry *catalog.Engine
 	auth     *authz.Engine
 	spaces   namespaces.Namespaces
 	cluster  clusterView
@@ -115,6 +118,7 @@ func (n *Node) open(c *Config) (err error) {
 func (n *Node) assemble(ctx context.Context, c *Config) (err error) {
 	n.leases = lessor.New(func() bool { return n.raft.Status().Ready }, c.Logger.Named("lease"))
 	n.configs = configraft.New(n.store, c.Configs.CacheBytes, c.Logger.Named("configs"))
+	n.registry = catalog.New(n.identity.ID)
 	if err := errors.Join(n.store.Observe(n.leases), n.store.Observe(n.configs)); err != nil {
 		return err
 	}
@@ -262,6 +266,12 @@ func (n *Node) Configs() configstore.Configs { return n.configs }
 
 // ConfigCounts is the number of config items in each namespace.
 func (n *Node) ConfigCounts() map[string]int64 { return n.configs.Counts() }
+
+// Registry reads the services.
+func (n *Node) Registry() registry.Catalog { return n.registry }
+
+// Ephemeral keeps the embedder's instances that live in memory.
+func (n *Node) Ephemeral() registry.Ephemeral { return n.registry.Ephemeral(ownerEmbedder) }
 
 // Namespaces keeps the labels of tenants.
 func (n *Node) Namespaces() namespace.Namespaces { return n.spaces }

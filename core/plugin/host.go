@@ -16,6 +16,7 @@ import (
 	"github.com/easynet-cn/batata/core/lock"
 	"github.com/easynet-cn/batata/core/memo"
 	"github.com/easynet-cn/batata/core/namespace"
+	"github.com/easynet-cn/batata/core/registry"
 	"github.com/easynet-cn/batata/core/txn"
 )
 
@@ -35,6 +36,10 @@ type Core interface {
 	Locks() lock.Locks
 	Txn() txn.Committer
 	Configs() configstore.Configs
+	// Registry reads the services of everybody.
+	Registry() registry.Catalog
+	// Ephemeral keeps this plugin's own instances that live in memory.
+	Ephemeral() registry.Ephemeral
 	Auth() auth.Auth
 	Directory() auth.Directory
 	Namespaces() namespace.Namespaces

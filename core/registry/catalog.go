@@ -43,7 +43,8 @@ type Catalog interface {
 	// kv.ErrNotFound when it has neither a record of its own nor an instance.
 	Published(ctx context.Context, p PublisherKey) (*Publication, error)
 	// Watch delivers changes after a version; 0 delivers everything first.
-	// From and Limit of the query are ignored.
+	// From and Limit of the query are ignored. kv.ErrCompacted reports that a
+	// service which went after that version is no longer remembered: list again.
 	Watch(ctx context.Context, q Query, after uint64) (Stream, error)
 	Stats(ctx context.Context) (Stats, error)
 }

@@ -1,0 +1,23 @@
+// Package catalog is the service registry of one member: it implements
+// registry.Catalog and, for each plugin, registry.Ephemeral.
+//
+// What it keeps:
+//
+//   - a service holds its endpoints, sorted. The slice becomes part of a Snapshot
+//     when somebody reads the service, and is copied by the next change: a burst
+//     of registrations copies nothing, and a change between two reads costs one
+//     instance and one slice (CTR-F06);
+//   - a publisher holds its instances raw, sorted by service, subset and id;
+//   - all services hang on one list, the last changed at its end. A stream is a
+//     place in that list, so that changes merge by themselves and a slow reader
+//     holds nobody up. Which services it has been given is one bit each, because
+//     Appeared, and whether it must hear of an end, cannot be told otherwise;
+//   - names are an ordered tree, copied on write, of which readers get a copy.
+//
+// One mutex guards all of it. It is held for lookups, for moving pointers and
+// for copying one slice, never for I/O. Service takes it only for the first read
+// after a change: services are found in a table without locks, and their
+// snapshots hang on an atomic pointer.
+//
+// The package owns no goroutine. Start reading at Engine, then service.
+package catalog

@@ -1,0 +1,378 @@
+package catalog
+
+import (
+	"context"
+	"fmt"
+	"slices"
+	"strings"
+
+	"github.com/easynet-cn/batata/core/kv"
+	"github.com/easynet-cn/batata/core/registry"
+)
+
+// ephemeral is the engine as one plugin writes it.
+type ephemeral struct {
+	engine *Engine
+	owner  string
+}
+
+var _ registry.Ephemeral = (*ephemeral)(nil)
+
+// Ephemeral returns the writing side for one plugin; whatever it writes carries
+// its name (CTR-M07).
+func (e *Engine) Ephemeral(owner string) registry.Ephemeral {
+	return &ephemeral{engine: e, owner: owner}
+}
+
+// claim fills the owner of a key in, and refuses another one's.
+func claim(owner string, k *registry.PublisherKey) error {
+	if k.Owner != "" && k.Owner != owner {
+		return fmt.Errorf("publisher %s of %s: %w", k.Scope, k.Owner, kv.ErrForeign)
+	}
+	k.Owner = owner
+	return checkPublisher(k)
+}
+
+// Open implements registry.Ephemeral.
+func (w *ephemeral) Open(_ context.Context, p registry.Publisher) error {
+	e := w.engine
+	if err := claim(w.owner, &p.Key); err != nil {
+		return fmt.Errorf("open publisher: %w", err)
+	}
+	if err := CheckInfo(&p); err != nil {
+		return fmt.Errorf("open publisher %s: %w", p.Key.Scope, err)
+	}
+	if p.Member != 0 && p.Member != e.member {
+		return fmt.Errorf("open publisher %s: member %016x: %w", p.Key.Scope, p.Member, kv.ErrNotFound)
+	}
+	e.begin()
+	defer e.mu.Unlock()
+	if e.publisher(p.Key, false) != nil {
+		return fmt.Errorf("open publisher %s: it is persistent: %w", p.Key.Scope, kv.ErrConflict)
+	}
+	p.Ephemeral, p.Member, p.Modified = true, e.member, 0
+	if have := e.publisher(p.Key, true); have != nil {
+		if have.pub.Status == p.Status && have.pub.Stale == p.Stale && sameInfo(have.pub.Info, p.Info) {
+			return nil
+		}
+		p.Key = have.pub.Key
+		p.Info = e.info(p.Info)
+		e.replace(have, &p)
+		return nil
+	}
+	p.Key = registry.PublisherKey{Owner: w.owner, Scope: clone(p.Key.Scope)}
+	p.Info = e.info(p.Info)
+	made := &publisher{pub: &p}
+	e.publishers.add(made.hash(), made)
+	return nil
+}
+
+// replace gives a publisher and all its instances a newer state.
+func (e *Engine) replace(p *publisher, next *registry.Publisher) {
+	p.pub = next
+	var last *service
+	swap := func(pl *placed) {
+		in := withPublisher(pl.instance, next)
+		e.put(pl.service, pl.instance, in)
+		pl.instance = in
+		if last != nil && last != pl.service {
+			e.touch(last)
+		}
+		last = pl.service
+	}
+	if p.more != nil {
+		for i := range *p.more {
+			swap(&(*p.more)[i])
+		}
+	} else if p.one.instance != nil {
+		swap(&p.one)
+	}
+	if last != nil {
+		e.touch(last)
+	}
+}
+
+// open returns an ephemeral publisher of this plugin.
+func (w *ephemeral) open(k registry.PublisherKey) (*publisher, error) {
+	if p := w.engine.publisher(k, true); p != nil {
+		return p, nil
+	}
+	return nil, fmt.Errorf("publisher %s: %w", k.Scope, kv.ErrNotFound)
+}
+
+// Publish implements registry.Ephemeral.
+func (w *ephemeral) Publish(_ context.Context, k registry.PublisherKey, mode registry.Mode, rs []registry.Registration) error {
+	if err := claim(w.owner, &k); err != nil {
+		return fmt.Errorf("publish: %w", err)
+	}
+	if mode != registry.Merge && mode != registry.ReplaceService {
+		return fmt.Errorf("publish: mode %d: unknown", mode)
+	}
+	if len(rs) > registry.MaxPublish {
+		return fmt.Errorf("publish: %w", tooLarge("registrations", len(rs), registry.MaxPublish))
+	}
+	rs = slices.Clone(rs) // checking completes them
+	for i := range rs {
+		if err := CheckInstance(&rs[i]); err != nil {
+			return fmt.Errorf("publish: registration %d: %w", i, err)
+		}
+	}
+	e := w.engine
+	e.begin()
+	defer e.mu.Unlock()
+	p, err := w.open(k)
+	if err != nil {
+		return fmt.Errorf("publish: %w", err)
+	}
+	if err := e.room(p, mode, rs); err != nil {
+		return fmt.Errorf("publish: %w", err)
+	}
+	e.publish(p, mode, rs)
+	return nil
+}
+
+// room checks how many instances a publisher would have. What a list replaces
+// still counts, unless it is the publisher's only service.
+func (e *Engine) room(p *publisher, mode registry.Mode, rs []registry.Registration) error {
+	have := p.len()
+	if have+len(rs) <= registry.MaxPublish {
+		return nil
+	}
+	added := 0
+	seen := map[*service]bool{}
+	for i := range rs {
+		s := e.services.find(hashService(&rs[i].Service), &rs[i].Service)
+		if s == nil {
+			added++
+			continue
+		}
+		if mode == registry.ReplaceService {
+			if !seen[s] {
+				seen[s] = true
+				added -= len(p.in(s))
+			}
+			added++
+			continue
+		}
+		if p.find(&ident{s, rs[i].Subset, nameOf(rs[i].ID, rs[i].Host, rs[i].Port)}) == nil {
+			added++
+		}
+	}
+	if have+added > registry.MaxPublish {
+		return tooLarge("instances of a publisher", have+added, registry.MaxPublish)
+	}
+	return nil
+}
+
+func (e *Engine) publish(p *publisher, mode registry.Mode, rs []registry.Registration) {
+	var changed touched
+	var keep map[*registry.Instance]bool
+	if mode == registry.ReplaceService {
+		keep = make(map[*registry.Instance]bool, len(rs))
+	}
+	for i := range rs {
+		r := &rs[i]
+		s := e.service(&r.Service)
+		name := ident{s, r.Subset, nameOf(r.ID, r.Host, r.Port)}
+		at := p.find(&name)
+		var old *registry.Instance
+		if at != nil {
+			old = at.instance
+		}
+		in := e.instance(p.pub, r, old)
+		if keep != nil {
+			keep[in] = true
+		}
+		switch {
+		case in == old:
+			continue
+		case at == nil:
+			p.add(&name, in)
+		default:
+			at.instance = in
+		}
+		e.put(s, old, in)
+		changed.add(s)
+	}
+	if mode == registry.ReplaceService {
+		for i := range rs {
+			if s := e.services.find(hashService(&rs[i].Service), &rs[i].Service); s != nil {
+				e.keepOnly(p, s, keep, &changed)
+			}
+		}
+	}
+	changed.all(e.touch)
+}
+
+// keepOnly takes all instances of a publisher from a service but some.
+func (e *Engine) keepOnly(p *publisher, s *service, keep map[*registry.Instance]bool, changed *touched) {
+	all := true
+	for _, pl := range p.in(s) {
+		all = all && keep[pl.instance]
+	}
+	if all {
+		return
+	}
+	p.cut(func(pl *placed) bool {
+		if pl.service != s || keep[pl.instance] {
+			return false
+		}
+		e.take(s, pl.instance)
+		return true
+	})
+	changed.add(s)
+}
+
+// touched is the services that one call changed, each once.
+type touched struct {
+	last *service
+	set  map[*service]struct{}
+	list []*service
+}
+
+func (t *touched) add(s *service) {
+	if t.last == s {
+		return
+	}
+	t.last = s
+	if _, had := t.set[s]; had {
+		return
+	}
+	if t.list = append(t.list, s); len(t.list) == 1 {
+		return
+	}
+	if t.set == nil {
+		t.set = make(map[*service]struct{})
+		t.set[t.list[0]] = struct{}{}
+	}
+	t.set[s] = struct{}{}
+}
+
+func (t *touched) all(fn func(*service)) {
+	for _, s := range t.list {
+		fn(s)
+	}
+}
+
+// Withdraw implements registry.Ephemeral.
+func (w *ephemeral) Withdraw(_ context.Context, k registry.PublisherKey, ks []registry.InstanceKey) error {
+	if err := claim(w.owner, &k); err != nil {
+		return fmt.Errorf("withdraw: %w", err)
+	}
+	if len(ks) > registry.MaxPublish {
+		return fmt.Errorf("withdraw: %w", tooLarge("instances", len(ks), registry.MaxPublish))
+	}
+	e := w.engine
+	e.begin()
+	defer e.mu.Unlock()
+	p, err := w.open(k)
+	if err != nil {
+		return fmt.Errorf("withdraw: %w", err)
+	}
+	var changed touched
+	for i := range ks {
+		e.withdraw(p, &ks[i], &changed)
+	}
+	changed.all(e.touch)
+	return nil
+}
+
+func (e *Engine) withdraw(p *publisher, k *registry.InstanceKey, changed *touched) {
+	s := e.services.find(hashService(&k.Service), &k.Service)
+	if s == nil {
+		return
+	}
+	cut := func(pl *placed) bool {
+		if pl.service != s || (k.Subset != "" || k.ID != "") && pl.instance.Subset != k.Subset ||
+			k.ID != "" && compareID(pl.instance, k.ID) != 0 {
+			return false
+		}
+		e.take(s, pl.instance)
+		changed.add(s)
+		return true
+	}
+	if k.ID != "" && p.find(&ident{s, k.Subset, k.ID}) == nil {
+		return
+	}
+	p.cut(cut)
+}
+
+// Beat implements registry.Ephemeral.
+func (w *ephemeral) Beat(_ context.Context, bs []registry.Beat) (unknown []int, err error) {
+	e := w.engine
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	for i := range bs {
+		k := bs[i].Instance.Publisher
+		if err := claim(w.owner, &k); err != nil {
+			return nil, fmt.Errorf("beat: %w", err)
+		}
+		if !e.beat(k, &bs[i]) {
+			unknown = append(unknown, i)
+		}
+	}
+	return unknown, nil
+}
+
+// beat refreshes one instance; false: there is none.
+func (e *Engine) beat(k registry.PublisherKey, b *registry.Beat) bool {
+	p := e.publisher(k, true)
+	s := e.services.find(hashService(&b.Instance.Service), &b.Instance.Service)
+	if p == nil || s == nil {
+		return false
+	}
+	return p.find(&ident{s, b.Instance.Subset, b.Instance.ID}) != nil
+}
+
+// Close implements registry.Ephemeral.
+func (w *ephemeral) Close(_ context.Context, ks []registry.PublisherKey) error {
+	if len(ks) > registry.MaxClose {
+		return fmt.Errorf("close: %w", tooLarge("publishers", len(ks), registry.MaxClose))
+	}
+	ks = slices.Clone(ks)
+	for i := range ks {
+		if err := claim(w.owner, &ks[i]); err != nil {
+			return fmt.Errorf("close: %w", err)
+		}
+	}
+	e := w.engine
+	e.begin()
+	defer e.mu.Unlock()
+	var changed touched
+	for i := range ks {
+		if p := e.publisher(ks[i], true); p != nil {
+			e.end(p, &changed)
+		}
+	}
+	changed.all(e.touch)
+	return nil
+}
+
+// end takes a publisher away with all it published.
+func (e *Engine) end(p *publisher, changed *touched) {
+	for _, pl := range p.all() {
+		e.take(pl.service, pl.instance)
+		changed.add(pl.service)
+	}
+	p.placements = placements{}
+	e.publishers.drop(p.hash(), p)
+}
+
+// Publishers implements registry.Ephemeral.
+func (w *ephemeral) Publishers(_ context.Context, from string, limit int) ([]*registry.Publisher, error) {
+	if limit <= 0 {
+		limit = defaultLimit
+	}
+	limit = min(limit, kv.MaxPage)
+	e := w.engine
+	e.mu.Lock()
+	var out []*registry.Publisher
+	e.publishers.each(func(p *publisher) {
+		if k := &p.pub.Key; p.pub.Ephemeral && k.Owner == w.owner && k.Scope > from {
+			out = append(out, p.pub)
+		}
+	})
+	e.mu.Unlock()
+	slices.SortFunc(out, func(a, b *registry.Publisher) int { return strings.Compare(a.Key.Scope, b.Key.Scope) })
+	return out[:min(limit, len(out))], nil
+}
