@@ -109,6 +109,51 @@ func TestRoutesAndIdentities(t *testing.T) {
 	}
 }
 
+// A right is asked on what the handler touches: names of another generation, and
+// more than one tenant in a list, open nothing (NAD-AUTH-79).
+func TestRightsOnWhatIsTouched(t *testing.T) {
+	s := newSite(t, guarded())
+	s.admin()
+	s.grant("mine", "mine:*:config/*", auth.Read, auth.Write)
+	s.grant("group", "public:G1:config/*", auth.Read, auth.Write)
+	mine := []string{"Accesstoken", s.login("mine", password)}
+	group := []string{"Accesstoken", s.login("group", password)}
+	root := []string{"Accesstoken", s.login("nacos", password)}
+	for _, tenant := range []string{"mine", "theirs", ""} {
+		v := url.Values{"dataId": {"a"}, "group": {"G"}, "tenant": {tenant}, "content": {"content of " + tenant}}
+		s.want(s.form(http.MethodPost, configs, v, root...), http.StatusOK, "true")
+	}
+	const lines = listener + "?Listening-Configs="
+	for _, tt := range []struct {
+		method, target string
+		header         []string
+		status         int
+	}{
+		{http.MethodGet, configs + "?dataId=a&group=G&tenant=mine", mine, http.StatusOK},
+		{http.MethodGet, configs + "?dataId=a&group=G&tenant=theirs&namespaceId=mine", mine, http.StatusForbidden},
+		{http.MethodPost, configs + "?dataId=a&group=G&tenant=theirs&namespaceId=mine&content=x", mine, http.StatusForbidden},
+		{http.MethodDelete, configs + "?dataId=a&group=G&tenant=theirs&namespaceId=mine", mine, http.StatusForbidden},
+		{http.MethodGet, configs + "?search=blur&dataId=*&group=&tenant=theirs&namespaceId=mine&pageNo=1&pageSize=9", mine, http.StatusForbidden},
+		{http.MethodGet, listener + "?dataId=a&group=G&tenant=theirs&namespaceId=mine", mine, http.StatusForbidden},
+		{http.MethodGet, configs + "?dataId=a&group=G1", group, http.StatusNotFound},
+		{http.MethodGet, configs + "?dataId=a&group=G&groupName=G1", group, http.StatusForbidden},
+		{http.MethodGet, "/nacos/v3/client/cs/config?dataId=a&groupName=G&namespaceId=mine", mine, http.StatusOK},
+		{http.MethodGet, "/nacos/v3/client/cs/config?dataId=a&groupName=G&tenant=mine", mine, http.StatusForbidden},
+		{http.MethodGet, "/nacos/v3/client/cs/config?dataId=a&groupName=G&group=G1", group, http.StatusForbidden},
+		{http.MethodPost, lines + "a%02G%02x%02mine%01&tenant=mine", mine, http.StatusOK},
+		{http.MethodPost, lines + "a%02G%02x%02mine%01", mine, http.StatusForbidden}, // as recorded (NAC-AUT-13)
+		{http.MethodPost, lines + "a%02G%02x%02theirs%01&tenant=mine", mine, http.StatusForbidden},
+		{http.MethodPost, lines + "a%02G%02x%02mine%01a%02G%02x%01&tenant=mine", mine, http.StatusForbidden},
+		{http.MethodPost, lines + "a%02G%02x%02mine%01a%02G%02x%02theirs%01&tenant=mine", mine, http.StatusForbidden},
+		{http.MethodGet, "/nacos/v1/cs/listener?ip=127.0.0.1&tenant=mine", mine, http.StatusOK},
+		{http.MethodGet, "/nacos/v1/cs/listener?ip=127.0.0.1&tenant=mine&all=true", mine, http.StatusForbidden},
+	} {
+		if a := s.call(tt.method, tt.target, "", "", tt.header...); a.status != tt.status {
+			t.Errorf("%s %s = %d %.200q, want %d", tt.method, tt.target, a.status, a.body, tt.status)
+		}
+	}
+}
+
 // NAC-AUT-03, PRD-12, SEC-07: logins.
 func TestLogin(t *testing.T) {
 	s := newSite(t, plugintest.Settings{Auth: secret})

@@ -1,6 +1,8 @@
 package authmap
 
 import (
+	"cmp"
+
 	"github.com/easynet-cn/batata/core/auth"
 	"github.com/easynet-cn/batata/plugin-nacos/internal/naming"
 )
@@ -18,6 +20,7 @@ type Access struct {
 	open     bool // answers everybody
 	action   auth.Action
 	resource func(param Source) auth.Resource
+	each     func(param Source) []auth.Resource
 }
 
 // Open answers everybody: health, login, the first administrator
@@ -30,19 +33,49 @@ func For(p auth.Plane, a auth.Action, resource func(Source) auth.Resource) Acces
 	return Access{plane: p, action: a, resource: resource}
 }
 
-// Config asks for a right on the config that the parameters name (NAD-AUTH-79).
-func Config(p auth.Plane, a auth.Action) Access {
-	return For(p, a, ConfigResource)
+// Each is For of several resources, at least one: the caller needs a right on all.
+func Each(p auth.Plane, a auth.Action, resources func(Source) []auth.Resource) Access {
+	return Access{plane: p, action: a, each: resources}
 }
 
-// Naming asks for a right on the service that the parameters name
-// (NAC-AUT-12).
+// ConfigV1 asks for a right on the config that the parameters name as V1 and gRPC
+// do.
+func ConfigV1(p auth.Plane, a auth.Action) Access {
+	return For(p, a, func(param Source) auth.Resource {
+		return auth.Resource{Kind: KindConfig, Namespace: param("tenant"), Group: param("group"), Name: param("dataId")}
+	})
+}
+
+// ConfigV3 asks for a right on the config that the parameters name as V3 does.
+func ConfigV3(p auth.Plane, a auth.Action) Access {
+	return For(p, a, func(param Source) auth.Resource {
+		return auth.Resource{Kind: KindConfig, Namespace: param("namespaceId"), Group: param("groupName"), Name: param("dataId")}
+	})
+}
+
+// Tenants are all configs of several namespaces, each named once. Lists of configs
+// are judged by them (NAC-AUT-13, NAD-AUTH-79).
+func Tenants(names ...string) []auth.Resource {
+	var out []auth.Resource
+	seen := map[string]bool{}
+	for _, n := range names {
+		if n = cmp.Or(n, naming.Public); !seen[n] {
+			seen[n] = true
+			out = append(out, auth.Resource{Kind: KindConfig, Namespace: n})
+		}
+	}
+	return out
+}
+
+// Naming asks for a right on the service that a gRPC call names (NAC-AUT-12).
 func Naming(p auth.Plane, a auth.Action) Access {
 	return For(p, a, NamingResource)
 }
 
 // Valid says whether the access says anything.
-func (a Access) Valid() bool { return a.plane != 0 && (a.open || a.resource != nil) }
+func (a Access) Valid() bool {
+	return a.plane != 0 && (a.open || a.resource != nil || a.each != nil)
+}
 
 // Plane is the plane that the route belongs to.
 func (a Access) Plane() auth.Plane { return a.plane }
@@ -50,27 +83,24 @@ func (a Access) Plane() auth.Plane { return a.plane }
 // IsOpen says whether the route answers everybody.
 func (a Access) IsOpen() bool { return a.open }
 
-// Request is the question about one call.
-func (a Access) Request(param Source) auth.Request {
-	return auth.Request{Resource: a.resource(param), Action: a.action}
-}
-
-// ConfigResource reads the resource from the parameters of any API version;
-// what is blank means all.
-func ConfigResource(param Source) auth.Resource {
-	return auth.Resource{
-		Kind:      KindConfig,
-		Namespace: first(param, "namespaceId", "tenant"),
-		Group:     first(param, "groupName", "group"),
-		Name:      param("dataId"),
+// Requests are the questions about one call, at least one.
+func (a Access) Requests(param Source) []auth.Request {
+	if a.each == nil {
+		return []auth.Request{{Resource: a.resource(param), Action: a.action}}
 	}
+	resources := a.each(param)
+	out := make([]auth.Request, len(resources))
+	for i, r := range resources {
+		out[i] = auth.Request{Resource: r, Action: a.action}
+	}
+	return out
 }
 
-// NamingResource reads the resource from the parameters of any API version. The
-// group in a grouped name is the one that counts; without a service it is all of
-// a group (NAD-AUTH-79).
+// NamingResource is the service that a gRPC call names. The group in a grouped
+// name is the one that counts; without a service it is all of a group
+// (NAD-AUTH-79).
 func NamingResource(param Source) auth.Resource {
-	r := auth.Resource{Kind: KindNaming, Namespace: first(param, "namespaceId", "namespace"), Group: param("groupName")}
+	r := auth.Resource{Kind: KindNaming, Namespace: param("namespace"), Group: param("groupName")}
 	service := param("serviceName")
 	if service == "" {
 		return r
@@ -81,13 +111,4 @@ func NamingResource(param Source) auth.Resource {
 	k := naming.Key(r.Namespace, r.Group, service)
 	r.Namespace, r.Group, r.Name = k.Namespace, k.Group, k.Name
 	return r
-}
-
-func first(param Source, names ...string) string {
-	for _, n := range names {
-		if v := param(n); v != "" {
-			return v
-		}
-	}
-	return ""
 }

@@ -82,6 +82,9 @@ func (g *Gate) Authorize(ctx context.Context, p auth.Plane, id *auth.Identity, r
 	if err != nil {
 		return fmt.Errorf("authorize: %w", err)
 	}
+	if len(answers) == 0 { // nothing was asked
+		return &Denied{Code: 403, Text: TextForbidden}
+	}
 	for _, a := range answers {
 		if !a.Allowed {
 			return &Denied{Code: 403, Text: TextForbidden}

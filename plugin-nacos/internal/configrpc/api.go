@@ -53,7 +53,7 @@ func (a *API) Register(s *stream.Server) {
 		Response: typeRemove, Access: one(auth.Write), Param: stream.Body.Text, Handle: a.remove,
 	})
 	s.Handle("ConfigBatchListenRequest", stream.Handler{
-		Response: typeListen, Access: one(auth.Read), Param: firstTenant, Handle: a.listen, Fail: failListen,
+		Response: typeListen, Access: tenants, Handle: a.listen, Fail: failListen,
 	})
 }
 
@@ -66,16 +66,21 @@ const (
 )
 
 func one(action auth.Action) func(stream.Body) authmap.Access {
-	access := authmap.Config(auth.Client, action)
+	access := authmap.ConfigV1(auth.Client, action)
 	return func(stream.Body) authmap.Access { return access }
 }
 
-// firstTenant is what a batch listen is judged by (NAC-AUT-13).
-func firstTenant(b stream.Body, name string) string {
-	if name != "tenant" {
-		return ""
-	}
-	return b.Get("configListenContexts.0.tenant").String()
+// tenants asks for a right on all namespaces that a batch listens to
+// (NAD-AUTH-79), the default one when there is none.
+func tenants(b stream.Body) authmap.Access {
+	return authmap.Each(auth.Client, auth.Read, func(authmap.Source) []auth.Resource {
+		entries, _ := contexts(b)
+		names := make([]string, max(1, len(entries)))
+		for i := range entries {
+			names[i] = entries[i].spelled()
+		}
+		return authmap.Tenants(names...)
+	})
 }
 
 // answer is a ConfigQueryResponse (NAC-CFG-21). Keys without a value are left

@@ -9,7 +9,7 @@ import (
 	"github.com/easynet-cn/batata/plugin-nacos/internal/authmap"
 )
 
-// NAC-AUT-08, 12, 13, 14: who may do what over gRPC; a refusal is told with code
+// NAC-AUT-08, 12, 14, NAD-AUTH-79: who may do what over gRPC; a refusal is told with code
 // 403 in the class of the answer.
 func TestAuth(t *testing.T) {
 	r := newRig(t, authmap.Switches{Client: true, IdentityKey: "X-Server", IdentityValue: "sesame"})
@@ -38,6 +38,7 @@ func TestAuth(t *testing.T) {
 		write = `{"dataId":"a","group":"G","content":"other"}`
 		batch = `{"listen":true,"configListenContexts":[{"dataId":"a","group":"G","tenant":"%","md5":""},{"dataId":"b","group":"G","tenant":"","md5":""}]}`
 	)
+	const last = `{"configListenContexts":[{"dataId":"a","group":"G","md5":""},{"dataId":"b","group":"G","tenant":"public","tenant":"elsewhere","md5":""}]}`
 	home, away := strings.Replace(batch, "%", "", 1), strings.Replace(batch, "%", "elsewhere", 1)
 	for _, tt := range []struct {
 		name    string
@@ -55,8 +56,12 @@ func TestAuth(t *testing.T) {
 		{"reader removes", by("reader"), "ConfigRemoveRequest", query, false},
 		{"stranger reads", by("stranger"), "ConfigQueryRequest", query, false},
 		{"stranger removes", by("stranger"), "ConfigRemoveRequest", query, false},
-		{"the first tenant decides, at home", by("reader"), "ConfigBatchListenRequest", home, true},
-		{"the first tenant decides, away", by("reader"), "ConfigBatchListenRequest", away, false},
+		{"reader listens", by("reader"), "ConfigBatchListenRequest", home, true},
+		{"reader listens elsewhere first", by("reader"), "ConfigBatchListenRequest", away, false},
+		{"reader listens elsewhere last", by("reader"), "ConfigBatchListenRequest", last, false},
+		{"stranger listens elsewhere, and here", by("stranger"), "ConfigBatchListenRequest", away, false},
+		{"a listen of nothing", by("reader"), "ConfigBatchListenRequest", `{}`, true},
+		{"stranger's listen of nothing", by("stranger"), "ConfigBatchListenRequest", `{}`, false},
 		{"nobody listens", nil, "ConfigBatchListenRequest", home, false},
 		{"nobody's health", nil, "HealthCheckRequest", `{}`, true},
 	} {
@@ -80,6 +85,17 @@ func TestAuth(t *testing.T) {
 				t.Errorf("a refusal tells the content: %s", body)
 			}
 		})
+	}
+	// A body that names a tenant twice would be asked about one and read from the
+	// other.
+	for _, twice := range []string{
+		`{"tenant":"elsewhere","dataId":"a","group":"G","tenant":"public"}`,
+		`{"tenant":"elsewhere","dataId":"a","group":"G","ten\u0061nt":"public"}`,
+	} {
+		kind, body := c.call("ConfigQueryRequest", by("stranger"), []byte(twice))
+		if kind != "ErrorResponse" || !strings.Contains(string(body), `"errorCode":502`) {
+			t.Errorf("answered %s %s, want it not understood", kind, body)
+		}
 	}
 	if _, body := c.call("ConfigQueryRequest", by("reader"), []byte(query)); !strings.Contains(string(body), `"content":"secret"`) {
 		t.Errorf("after the refusals the config is %s, want it untouched", body)

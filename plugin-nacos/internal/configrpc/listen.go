@@ -33,21 +33,7 @@ func failListen(_ *stream.Call, s stream.Status) any {
 
 // listen is NAC-CFG-60..62.
 func (a *API) listen(ctx context.Context, c *stream.Call) (stream.Answer, error) {
-	var (
-		entries []listened
-		listen  = true
-	)
-	c.Body.Fields(func(key string, v gjson.Result) {
-		switch key {
-		case "listen":
-			listen = v.Type == gjson.Null || v.Bool()
-		case "configListenContexts":
-			v.ForEach(func(_, v gjson.Result) bool {
-				entries = append(entries, entryOf(v))
-				return len(entries) <= maxContexts
-			})
-		}
-	})
+	entries, listen := contexts(c.Body)
 	if len(entries) > maxContexts {
 		return stream.Answer{}, &config.Error{
 			Reason: config.BadKey, Detail: fmt.Sprintf("more than %d configs in one batch", maxContexts),
@@ -78,6 +64,24 @@ func (a *API) listen(ctx context.Context, c *stream.Call) (stream.Answer, error)
 		}
 	}
 	return stream.Encode(typeListen, out), nil
+}
+
+// contexts reads a batch, of which the gate asks and the handler acts: at most one
+// entry more than there may be, and whether to listen or to stop it.
+func contexts(b stream.Body) (entries []listened, listen bool) {
+	listen = true
+	b.Fields(func(key string, v gjson.Result) {
+		switch key {
+		case "listen":
+			listen = v.Type == gjson.Null || v.Bool()
+		case "configListenContexts":
+			v.ForEach(func(_, v gjson.Result) bool {
+				entries = append(entries, entryOf(v))
+				return len(entries) <= maxContexts
+			})
+		}
+	})
+	return entries, listen
 }
 
 func (a *API) heads(ctx context.Context, entries []listened) ([]*configstore.Head, error) {

@@ -21,7 +21,7 @@ type Handler struct {
 	Response string
 	// Access is what the caller must be allowed to; it looks at the body.
 	Access func(Body) authmap.Access
-	// Param reads what Access asks for from the body.
+	// Param reads what Access asks for from the body; unused by one that does not.
 	Param func(Body, string) string
 	// Handle answers. An error is told in the class Response.
 	Handle func(context.Context, *Call) (Answer, error)
@@ -148,7 +148,7 @@ func (s *Server) admit(ctx context.Context, h *Handler, c *Call) (err error) {
 	if c.Identity, err = s.gate.Authenticate(ctx, proof); err != nil || !s.gate.Guarded(access.Plane()) {
 		return err
 	}
-	return s.gate.Authorize(ctx, access.Plane(), c.Identity, access.Request(func(name string) string { return h.Param(c.Body, name) }))
+	return s.gate.Authorize(ctx, access.Plane(), c.Identity, access.Requests(func(name string) string { return h.Param(c.Body, name) })...)
 }
 
 // fail tells an error in the class of the answer (NAC-ERR-21).

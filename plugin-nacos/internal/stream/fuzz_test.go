@@ -3,6 +3,7 @@ package stream
 import (
 	"context"
 	"encoding/json"
+	"fmt"
 	"net"
 	"strings"
 	"testing"
@@ -119,6 +120,21 @@ func TestHandlerPanics(t *testing.T) {
 func TestNesting(t *testing.T) {
 	if _, ok := ParseBody([]byte(`{"a":` + strings.Repeat("[", 5<<20))); ok {
 		t.Error("ParseBody() of five million brackets = ok, want a refusal")
+	}
+	for _, twice := range []string{`{"a":1,"a":1}`, `{"a":1,"b":{"a":2},"a":null}`, `{"a":1,"\u0061":2}`, `{"":1,"":2}`} {
+		if _, ok := ParseBody([]byte(twice)); ok {
+			t.Errorf("ParseBody(%s) = ok, want a refusal: one reader takes the first, another the last", twice)
+		}
+	}
+	var many strings.Builder
+	for i := range maxKeys {
+		fmt.Fprintf(&many, `"%d":1,`, i)
+	}
+	if _, ok := ParseBody([]byte("{" + strings.TrimSuffix(many.String(), ",") + "}")); !ok {
+		t.Errorf("ParseBody() of %d keys = false, want it read", maxKeys)
+	}
+	if _, ok := ParseBody([]byte("{" + many.String() + `"more":1}`)); ok {
+		t.Errorf("ParseBody() of more than %d keys = ok, want a refusal", maxKeys)
 	}
 	if _, ok := ParseBody([]byte(`[1]`)); ok {
 		t.Error("ParseBody() of a list = ok, want a refusal")

@@ -13,14 +13,31 @@ import (
 // are ignored (NAC-SET-06, NAC-TRN-07).
 type Body struct{ gjson.Result }
 
+// maxKeys bounds the keys of a body; no request has as many as twenty.
+const maxKeys = 256
+
 // ParseBody reads an object; false for anything else. The check bounds nesting
-// before the fast reader looks at it.
+// before the fast reader looks at it. A key that comes twice is refused: what asks
+// for a right may find the first, and what acts the last.
 func ParseBody(b []byte) (Body, bool) {
 	if !json.Valid(b) {
 		return Body{}, false
 	}
 	r := gjson.ParseBytes(b)
-	return Body{r}, r.IsObject()
+	return Body{r}, r.IsObject() && distinct(r)
+}
+
+// distinct says whether no key of an object comes twice.
+func distinct(r gjson.Result) bool {
+	var room [24]string
+	seen, ok := room[:0], true
+	r.ForEach(func(k, _ gjson.Result) bool {
+		if ok = len(seen) < maxKeys && !slices.Contains(seen, k.Str); ok {
+			seen = append(seen, k.Str)
+		}
+		return ok
+	})
+	return ok
 }
 
 // Fields calls f for each key, in order, until the end. It is the fast way to

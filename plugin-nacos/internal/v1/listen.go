@@ -9,7 +9,9 @@ import (
 	"strings"
 	"time"
 
+	"github.com/easynet-cn/batata/core/auth"
 	"github.com/easynet-cn/batata/core/configstore"
+	"github.com/easynet-cn/batata/plugin-nacos/internal/authmap"
 	"github.com/easynet-cn/batata/plugin-nacos/internal/config"
 	"github.com/easynet-cn/batata/plugin-nacos/internal/errs"
 	"github.com/easynet-cn/batata/plugin-nacos/internal/poll"
@@ -56,6 +58,22 @@ func (a *API) listen(c *web.Call) error {
 	}
 	web.NoCache(c.W.Header())
 	return c.Text(http.StatusOK, string(render(changed))+"\n")
+}
+
+// listenedTo are the namespaces that a long poll needs a right on: that of the call,
+// as the reference asks (NAC-AUT-13), and those of all lines (NAD-AUTH-79).
+func listenedTo(param authmap.Source) []auth.Resource {
+	tenants := []string{param("tenant")}
+	lines, err := poll.ParseProbe(param("Listening-Configs"))
+	if err != nil {
+		lines = nil // which the handler refuses
+	}
+	for i := range lines {
+		if t := lines[i].Tenant; t != tenants[len(tenants)-1] {
+			tenants = append(tenants, t)
+		}
+	}
+	return authmap.Tenants(tenants...)
 }
 
 // holdTime reads how long the client waits (NAC-H1C-32); false is a short poll.
@@ -149,6 +167,15 @@ func (a *API) listeners(c *web.Call) error {
 	out := a.Polls.Listeners(k)
 	maps.Copy(out, a.Listeners.Listeners(k))
 	return c.Value(listening{http.StatusOK, out})
+}
+
+// listenedFrom is the namespace whose listeners are told, or all of them.
+func listenedFrom(param authmap.Source) auth.Resource {
+	r := auth.Resource{Kind: authmap.KindConfig, Namespace: param("tenant")}
+	if param("all") == "true" {
+		r.Namespace = "*"
+	}
+	return r
 }
 
 // listenedBy is NAC-H1C-17.

@@ -40,15 +40,16 @@ func (a *API) Routes() []web.Route {
 		configs  = "/v1/cs/configs"
 		listener = configs + "/listener"
 	)
-	read := authmap.Config(auth.Client, auth.Read)
-	write := authmap.Config(auth.Client, auth.Write)
-	manage := authmap.Config(auth.Admin, auth.Read)
+	read := authmap.ConfigV1(auth.Client, auth.Read)
+	write := authmap.ConfigV1(auth.Client, auth.Write)
+	lines := authmap.Each(auth.Client, auth.Read, listenedTo)
+	manage := authmap.For(auth.Admin, auth.Read, listenedFrom)
 	open := authmap.Open(auth.Client)
 	return []web.Route{
 		{Method: http.MethodGet, Path: configs, Access: read, Style: web.Bare, Handle: a.get},
 		{Method: http.MethodPost, Path: configs, Access: write, Style: web.Bare, Handle: a.publish},
 		{Method: http.MethodDelete, Path: configs, Access: write, Style: web.Bare, Handle: a.remove},
-		{Method: http.MethodPost, Path: listener, Access: read, Style: web.Bare, Handle: a.listen},
+		{Method: http.MethodPost, Path: listener, Access: lines, Style: web.Bare, Handle: a.listen},
 		{Method: http.MethodGet, Path: listener, Access: read, Style: web.Bare, Handle: a.listeners},
 		{Method: http.MethodGet, Path: "/v1/cs/listener", Access: manage, Style: web.Bare, Handle: a.listenedBy},
 		{Method: http.MethodGet, Path: "/v1/cs/health", Access: open, Style: web.Bare, Handle: a.health},

@@ -23,7 +23,7 @@ func (a *API) Routes() []web.Route {
 	return []web.Route{
 		{
 			Method: http.MethodGet, Path: "/v3/client/cs/config", Style: web.Enveloped,
-			Access: authmap.Config(auth.Client, auth.Read), Handle: a.config,
+			Access: authmap.ConfigV3(auth.Client, auth.Read), Handle: a.config,
 		},
 		{Method: http.MethodGet, Path: "/v3/admin/core/state/liveness", Style: web.Enveloped, Access: open, Handle: a.liveness},
 		{Method: http.MethodGet, Path: "/v3/admin/core/state/readiness", Style: web.Enveloped, Access: open, Handle: a.readiness},

@@ -9,7 +9,6 @@ import (
 	"github.com/labstack/echo/v4"
 	"go.uber.org/zap"
 
-	"github.com/easynet-cn/batata/core/auth"
 	"github.com/easynet-cn/batata/core/plugin"
 	"github.com/easynet-cn/batata/plugin-nacos/internal/authmap"
 )
@@ -121,7 +120,7 @@ func (r *Router) admit(route *Route, c *Call) (err error) {
 	if !r.gate.Guarded(a.Plane()) {
 		return nil
 	}
-	return r.gate.Authorize(c.Context(), a.Plane(), c.Identity, []auth.Request{a.Request(c.Param)}...)
+	return r.gate.Authorize(c.Context(), a.Plane(), c.Identity, a.Requests(c.Param)...)
 }
 
 // pathParam is a part of the path as a parameter. It is escaped still when the
