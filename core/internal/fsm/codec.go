@@ -2,6 +2,8 @@ package fsm
 
 import (
 	"encoding/binary"
+	"math/bits"
+	"slices"
 
 	"github.com/easynet-cn/batata/core/kv"
 )
@@ -37,7 +39,9 @@ func AppendHeader(dst []byte) []byte { return append(dst, entryFormat) }
 // AppendCommand appends one command to an entry. The bytes do not depend on
 // what is before them, so a proposer may encode first and join later.
 func AppendCommand(dst []byte, c *Command) []byte {
-	dst = binary.AppendUvarint(dst, uint64(bodySize(c)))
+	n := bodySize(c)
+	dst = slices.Grow(dst, uvarintSize(uint64(n))+n)
+	dst = binary.AppendUvarint(dst, uint64(n))
 	dst = binary.BigEndian.AppendUint64(dst, c.ID)
 	if c.Declare != nil {
 		return appendDeclare(append(dst, kindDeclare), c.Declare)
@@ -109,26 +113,17 @@ func appendOp(dst []byte, o *kv.Op) []byte {
 }
 
 func opFlags(o *kv.Op) uint64 {
-	var f uint64
-	for _, p := range [...]struct {
-		set bool
-		bit uint64
-	}{
-		{len(o.Value) > 0, hasValue},
-		{o.Lease != 0, hasLease},
-		{o.TTL > 0, hasTTL},
-		{o.Delta != 0 || o.Min != 0 || o.Max != 0, hasAdd},
-		{o.StampKey > 0, hasStampKey},
-		{o.StampValue > 0, hasStampValue},
-		{o.Seq != 0, hasSeq},
-		{o.SkipEqual, skipEqual},
-		{o.IfChanged, ifChanged},
-	} {
-		if p.set {
-			f |= p.bit
-		}
+	return flag(len(o.Value) > 0, hasValue) | flag(o.Lease != 0, hasLease) | flag(o.TTL > 0, hasTTL) |
+		flag(o.Delta|o.Min|o.Max != 0, hasAdd) | flag(o.StampKey > 0, hasStampKey) |
+		flag(o.StampValue > 0, hasStampValue) | flag(o.Seq != 0, hasSeq) |
+		flag(o.SkipEqual, skipEqual) | flag(o.IfChanged, ifChanged)
+}
+
+func flag(set bool, bit uint64) uint64 {
+	if set {
+		return bit
 	}
-	return f
+	return 0
 }
 
 func appendDeclare(dst []byte, d *Declare) []byte {
@@ -144,8 +139,7 @@ func appendBytes(dst, b []byte) []byte {
 	return append(binary.AppendUvarint(dst, uint64(len(b))), b...)
 }
 
-// bodySize is an upper-exact size: it must match what AppendCommand writes
-// after the length.
+// bodySize is what AppendCommand writes after the length.
 func bodySize(c *Command) int {
 	n := idSize + 1
 	if d := c.Declare; d != nil {
@@ -209,13 +203,6 @@ func opSize(o *kv.Op) int {
 
 func bytesSize(n int) int { return uvarintSize(uint64(n)) + n }
 
-func uvarintSize(v uint64) int {
-	n := 1
-	for v >= 0x80 {
-		v >>= 7
-		n++
-	}
-	return n
-}
+func uvarintSize(v uint64) int { return (bits.Len64(v|1) + 6) / 7 }
 
 func varintSize(v int64) int { return uvarintSize(uint64(v)<<1 ^ uint64(v>>63)) }

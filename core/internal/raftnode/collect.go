@@ -16,61 +16,42 @@ const (
 	// maxEntry is how much is joined into one entry; a larger command stands
 	// alone.
 	maxEntry = 64 << 10
-	// maxRound is how many commands one turn of the loop takes, so that a tick
-	// is never far.
-	maxRound = queueLength
 	// largeCommand is logged.
 	largeCommand = 1 << 20
 	// maxLinger is how long a round waits for its next command.
 	maxLinger = 500 * time.Microsecond
 )
 
-// collect proposes p and what else waits, in as few entries as possible. When
-// the round before took many, it waits a moment for as many again: writers come
-// back together, and one save for all of them is what makes many cheap (ENG-02).
-// A writer that is alone never waits.
-func (n *Node) collect(p *proposal) {
-	n.lingers = false
-	round := n.taken[:0]
-	for ; p != nil; p = n.following(len(round)) {
-		if len(p.data) > largeCommand {
-			n.logger.Info("large transaction", zap.Int("bytes", len(p.data)))
-		}
-		round = append(round, p)
+// collect proposes what waits, in as few entries as possible. When the round
+// before took many, it waits a moment for as many again: writers come back
+// together, and one save for all of them is what makes many cheap (ENG-02). A
+// writer that is alone never waits.
+func (n *Node) collect() {
+	round := n.queue.take(n.taken)
+	missing := n.expected - n.expected/4 - len(round)
+	if len(round) > 0 && missing > 0 && n.alone.Load() { // in a group, answers of others must not wait
+		round = append(round, n.stragglers(missing)...)
+		clear(n.late)
 	}
-	n.linger.Stop()
 	n.expected = len(round)
 	n.route(round)
 	clear(round)
-	n.taken = round
+	n.taken = round[:0]
+	n.queue.want(1)
 }
 
-// following returns the next proposal of a round that has taken so many, nil at
-// its end.
-func (n *Node) following(taken int) *proposal {
-	if taken == maxRound {
-		return nil
-	}
+// stragglers waits for so many proposals, for a moment.
+func (n *Node) stragglers(missing int) []*proposal {
+	n.queue.want(missing)
+	n.linger.Reset(maxLinger)
 	select {
-	case p := <-n.queue:
-		return p
-	default:
-	}
-	if taken >= n.expected-n.expected/4 || !n.alone.Load() {
-		return nil // in a group, answers of others must not wait
-	}
-	if !n.lingers {
-		n.lingers = true
-		n.linger.Reset(maxLinger)
-	}
-	select {
-	case p := <-n.queue:
-		return p
+	case <-n.queue.ready:
 	case <-n.linger.C:
-		return nil
 	case <-n.stop:
-		return nil
 	}
+	n.linger.Stop()
+	n.late = n.queue.take(n.late[:0])
+	return n.late
 }
 
 // route sends a round where it can be proposed: here, to the leader, or aside
@@ -105,21 +86,24 @@ func (n *Node) propose1(round []*proposal) {
 // enter proposes one entry of the first commands that fit it, at least one, and
 // returns the others.
 func (n *Node) enter(round []*proposal) (rest []*proposal, err error) {
-	size, count := 1, 0
+	n.entry = fsm.AppendHeader(n.entry[:0])
+	count := 0
 	for _, p := range round {
-		if count > 0 && size+len(p.data) > maxEntry {
+		if count > 0 && len(n.entry)+len(p.data) > maxEntry {
 			break
 		}
-		size += len(p.data)
+		if len(p.data) > largeCommand {
+			n.logger.Info("large transaction", zap.Int("bytes", len(p.data)))
+		}
+		n.entry = append(n.entry, p.data...)
 		count++
 	}
 	round, rest = round[:count], round[count:]
-	entry := fsm.AppendHeader(make([]byte, 0, size))
-	for _, p := range round {
-		entry = append(entry, p.data...)
-	}
 	n.meters.proposals.Add(float64(len(round)))
-	err = n.raft.Propose(entry)
+	err = n.raft.Propose(n.entry)
+	if cap(n.entry) > 2*maxEntry {
+		n.entry = nil
+	}
 	if errors.Is(err, raft.ErrProposalDropped) {
 		return rest, kv.ErrOverloaded // too much is uncommitted
 	}

@@ -81,7 +81,7 @@ func (n *Node) forward(leader uint64, round []*proposal) {
 		b := &Batch{Term: n.term.Load(), Origin: n.forwards.origin, Seq: seq, Low: n.forwards.low()}
 		batch := make([]*proposal, count)
 		for i, p := range round[:count] {
-			batch[i] = p
+			batch[i], p.lent = p, true
 			b.Commands = append(b.Commands, p.data)
 			if p.waiter != nil {
 				p.waiter.term.Store(b.Term)

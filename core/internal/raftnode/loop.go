@@ -47,8 +47,8 @@ func (n *Node) loop() {
 			n.receive(m)
 		case m := <-n.bulk:
 			n.receive(m)
-		case p := <-n.queue:
-			n.collect(p)
+		case <-n.queue.ready:
+			n.collect()
 		case f := <-n.foreign:
 			n.take(f)
 		case b := <-n.reads:

@@ -10,13 +10,15 @@ import (
 // proposed a third time beside it.
 func TestAttemptsApart(t *testing.T) {
 	var w waiters
-	first := &proposal{id: 1, waiter: w.add(1)}
+	first := &proposal{id: 1, waiter: newWaiter()}
+	w.add(1, first.waiter)
 	first.waiter.term.Store(4)
 	w.failTerms(5, errLost)
 	if a := <-first.waiter.answer; !errors.Is(a.err, errLost) {
 		t.Fatalf("answer = %v, want %v", a.err, errLost)
 	}
-	second := &proposal{waiter: w.add(1)}
+	second := &proposal{waiter: newWaiter()}
+	w.add(1, second.waiter)
 	w.fail(first, errLost)
 	select {
 	case a := <-second.waiter.answer:

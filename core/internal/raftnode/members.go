@@ -43,7 +43,8 @@ const (
 // change. It works on the leader only, kv.ErrNoLeader elsewhere.
 func (n *Node) ChangeMembers(ctx context.Context, changes ...Change) error {
 	id := n.nextID.Add(1)
-	w := n.waiters.add(id)
+	w := newWaiter()
+	n.waiters.add(id, w)
 	if err := n.run2(ctx, func() error { return n.proposeChange(id, w, changes) }); err != nil {
 		n.waiters.drop(id)
 		return fmt.Errorf("change members: %w", err)

@@ -2,7 +2,6 @@ package raftnode
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"math/rand/v2"
 	"sync"
@@ -54,7 +53,7 @@ type Node struct {
 	meters    *meters
 	raft      *raft.RawNode
 
-	queue   chan *proposal
+	queue   *queue
 	reads   chan *barrier
 	inbox   chan inbound // what is short
 	bulk    chan inbound // appends
@@ -67,8 +66,9 @@ type Node struct {
 	loops   sync.WaitGroup
 	once    sync.Once
 
-	nextID  atomic.Uint64
-	waiters waiters
+	nextID    atomic.Uint64
+	proposals sync.Pool // of *proposal
+	waiters   waiters
 
 	leader   atomic.Uint64
 	term     atomic.Uint64
@@ -101,10 +101,11 @@ type Node struct {
 
 	// The round of proposals, the loop's own: how many the last one took, and
 	// how long this one still waits.
-	taken    []*proposal // kept for the next round
+	taken    []*proposal // kept for the next round, as is late
+	late     []*proposal
 	expected int
 	linger   *time.Timer
-	lingers  bool
+	entry    []byte // scratch: raft copies what it is proposed
 
 	failure atomic.Pointer[error]
 	done    chan struct{}
@@ -164,7 +165,7 @@ func recovered(o Options) (*Node, error) {
 	n := &Node{
 		id: o.ID, tick: o.Tick, log: o.Log, store: o.Store, transport: o.Transport,
 		logger: o.Logger, meters: newMeters(o.Meters), leaderless: time.Now(),
-		queue:   make(chan *proposal, queueLength),
+		queue:   newQueue(),
 		reads:   make(chan *barrier, queueLength),
 		inbox:   make(chan inbound, inboxLength),
 		bulk:    make(chan inbound, bulkLength),
@@ -222,7 +223,7 @@ func (n *Node) Close() {
 		n.cancel()
 	})
 	n.loops.Wait()
-	n.waiters.failAll(kv.ErrUncertain)
+	n.waiters.close(fmt.Errorf("propose: %w: %w", kv.ErrUncertain, kv.ErrClosed))
 }
 
 // Done is closed when the node has failed for good; Err says why.
@@ -243,7 +244,7 @@ func (n *Node) Fail(err error) {
 	}
 	n.logger.Error("storage failed, this member takes nothing more", zap.Error(err))
 	close(n.done)
-	n.waiters.failAll(errors.Join(kv.ErrUncertain, err))
+	n.waiters.close(fmt.Errorf("propose: %w: %w", kv.ErrUncertain, err))
 }
 
 // Status is what the node knows about itself.

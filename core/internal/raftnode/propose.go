@@ -16,6 +16,7 @@ type proposal struct {
 	data   []byte
 	waiter *waiter   // nil: of another member
 	parked time.Time // since when it waits for a leader; zero: it does not
+	lent   bool      // data is read by others than the loop
 }
 
 // Propose commits t and returns what it came to, once this node has applied it.
@@ -56,44 +57,70 @@ var errLost = errors.New("lost with its leader")
 // submit queues c for the loop and waits for what it comes to.
 func (n *Node) submit(ctx context.Context, c *fsm.Command) (fsm.Outcome, error) {
 	c.ID = n.nextID.Add(1)
-	data := fsm.AppendCommand(make([]byte, 0, fsm.Size(c)), c)
-	if len(data) > kv.MaxCommand {
+	p := n.proposal()
+	p.id, p.data = c.ID, fsm.AppendCommand(p.data[:0], c)
+	if len(p.data) > kv.MaxCommand {
 		return fsm.Outcome{}, fmt.Errorf("propose: %w", kv.ErrTooLarge)
 	}
 	for attempt := 1; ; attempt++ {
-		out, err := n.attempt(ctx, c.ID, data)
+		out, err := n.attempt(ctx, p)
+		if err == nil {
+			n.recycle(p)
+			return out, nil
+		}
 		if !errors.Is(err, errLost) {
 			return out, err
 		}
 		if attempt == maxAttempts {
 			return fsm.Outcome{}, fmt.Errorf("propose: %w: %w", kv.ErrNoLeader, err)
 		}
+		p = &proposal{id: p.id, data: p.data, waiter: newWaiter(), lent: true}
 	}
 }
 
 // attempt proposes a command once.
-func (n *Node) attempt(ctx context.Context, id uint64, data []byte) (fsm.Outcome, error) {
-	w := n.waiters.add(id)
-	select {
-	case n.queue <- &proposal{id: id, data: data, waiter: w}:
-	default:
-		n.waiters.drop(id)
+func (n *Node) attempt(ctx context.Context, p *proposal) (fsm.Outcome, error) {
+	n.waiters.add(p.id, p.waiter)
+	if !n.queue.put(p) {
+		n.waiters.drop(p.id)
 		n.meters.rejected.Inc()
 		return fsm.Outcome{}, fmt.Errorf("propose: %w", kv.ErrOverloaded)
 	}
 	select {
-	case a := <-w.answer:
+	case a := <-p.waiter.answer: // also when the node fails or closes
 		return a.outcome, a.err
 	case <-ctx.Done():
-		n.waiters.drop(id)
+		n.waiters.drop(p.id)
 		return fsm.Outcome{}, fmt.Errorf("propose: %w: %w", kv.ErrUncertain, ctx.Err())
-	case <-n.done: // perhaps after those who waited were told
-		n.waiters.drop(id)
-		return fsm.Outcome{}, fmt.Errorf("propose: %w: %w", kv.ErrUncertain, n.Err())
-	case <-n.stop:
-		n.waiters.drop(id)
-		return fsm.Outcome{}, fmt.Errorf("propose: %w: %w", kv.ErrUncertain, kv.ErrClosed)
 	}
+}
+
+func newWaiter() *waiter { return &waiter{answer: make(chan answer, 1)} }
+
+// maxKept is the largest buffer of a proposal that is used again.
+const maxKept = 16 << 10
+
+// proposal returns one that nobody else knows; its buffer may be an old one.
+func (n *Node) proposal() *proposal {
+	if p, ok := n.proposals.Get().(*proposal); ok {
+		return p
+	}
+	return &proposal{waiter: newWaiter()}
+}
+
+// recycle takes back a proposal that was applied, which means that the loop has
+// let go of it.
+func (n *Node) recycle(p *proposal) {
+	if p.lent {
+		return
+	}
+	data := p.data[:0]
+	if cap(data) > maxKept {
+		data = nil
+	}
+	p.waiter.term.Store(0)
+	*p = proposal{data: data, waiter: p.waiter}
+	n.proposals.Put(p)
 }
 
 // admit refuses or delays what the member should not take on now.

@@ -70,7 +70,7 @@ func (m *member) queued(t *testing.T, n int, value []byte) *sync.WaitGroup {
 			}
 		})
 	}
-	eventually(t, "the queue is full", func() bool { return len(m.queue) == n })
+	eventually(t, "the queue is full", func() bool { return m.queue.len() == n })
 	return &wg
 }
 
@@ -126,7 +126,7 @@ func TestConcurrentProposals(t *testing.T) {
 func TestQueueFull(t *testing.T) {
 	m := idle(t)
 	for range queueLength {
-		m.queue <- &proposal{}
+		m.queue.put(&proposal{waiter: newWaiter()})
 	}
 	if _, err := m.Propose(t.Context(), m.put("k", nil)); !errors.Is(err, kv.ErrOverloaded) || errors.Is(err, kv.ErrUncertain) {
 		t.Errorf("Propose() = %v, want %v", err, kv.ErrOverloaded)
@@ -185,10 +185,35 @@ func TestProposeGivesUp(t *testing.T) {
 		_, err := m.Propose(ctx, m.put("k", nil))
 		answered <- err
 	}()
-	eventually(t, "the proposal waits", func() bool { return len(m.queue) == 1 })
+	eventually(t, "the proposal waits", func() bool { return m.queue.len() == 1 })
 	cancel()
 	if err := <-answered; !errors.Is(err, kv.ErrUncertain) || !errors.Is(err, context.Canceled) {
 		t.Errorf("Propose() = %v, want %v", err, kv.ErrUncertain)
+	}
+	m.run()
+	m.mustPut(t, "l", "1") // what is behind it is answered all the same
+	if len(m.waiters.by) != 0 {
+		t.Errorf("waiters left = %d, want 0", len(m.waiters.by))
+	}
+}
+
+// The loop builds every entry in the same buffer.
+func TestRaftCopiesProposals(t *testing.T) {
+	m := idle(t)
+	eventually(t, "it leads", func() bool {
+		if err := m.drain(); err != nil {
+			t.Fatal(err)
+		}
+		return m.leader.Load() == m.id
+	})
+	data := []byte("abc")
+	if err := m.raft.Propose(data); err != nil {
+		t.Fatal(err)
+	}
+	data[0] = 'X'
+	rd := m.raft.Ready()
+	if n := len(rd.Entries); n != 1 || string(rd.Entries[0].GetData()) != "abc" {
+		t.Errorf("Ready() = %d entries, want one of abc", n)
 	}
 }
 
@@ -199,7 +224,7 @@ func TestClose(t *testing.T) {
 		_, err := m.Propose(t.Context(), m.put("k", nil))
 		answered <- err
 	}()
-	eventually(t, "the proposal waits", func() bool { return len(m.queue) == 1 })
+	eventually(t, "the proposal waits", func() bool { return m.queue.len() == 1 })
 	m.Close()
 	if err := <-answered; !errors.Is(err, kv.ErrUncertain) {
 		t.Errorf("Propose() = %v, want %v", err, kv.ErrUncertain)

@@ -28,20 +28,23 @@ type waiter struct {
 // it, so once an entry of a later term is applied, a command of an earlier one
 // that was not applied before never will be.
 type waiters struct {
-	mu sync.Mutex // guards by
-	by map[uint64]*waiter
+	mu     sync.Mutex // guards what follows
+	by     map[uint64]*waiter
+	closed error // what everybody is told who comes later
 }
 
 // add registers the proposer of id.
-func (w *waiters) add(id uint64) *waiter {
-	x := &waiter{answer: make(chan answer, 1)}
+func (w *waiters) add(id uint64, x *waiter) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
+	if w.closed != nil {
+		x.answer <- answer{err: w.closed}
+		return
+	}
 	if w.by == nil {
 		w.by = map[uint64]*waiter{}
 	}
 	w.by[id] = x
-	return x
 }
 
 func (w *waiters) drop(id uint64) {
@@ -89,9 +92,13 @@ func (w *waiters) failTerms(end uint64, err error) {
 	}
 }
 
-func (w *waiters) failAll(err error) {
+// close answers everybody, and who comes later; the first error stays.
+func (w *waiters) close(err error) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
+	if w.closed == nil {
+		w.closed = err
+	}
 	for id, x := range w.by {
 		delete(w.by, id)
 		x.answer <- answer{err: err}
