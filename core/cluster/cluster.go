@@ -4,8 +4,18 @@ package cluster
 
 import (
 	"context"
+	"errors"
 	"time"
 )
+
+// ErrUnreachable reports a call that has not reached its handler.
+var ErrUnreachable = errors.New("member cannot be reached")
+
+// HandlerError is what a handler on another member returned.
+type HandlerError struct{ Text string }
+
+// Error implements error.
+func (e *HandlerError) Error() string { return e.Text }
 
 // Member is one node of the cluster.
 type Member struct {
