@@ -191,10 +191,15 @@ func (s *site) untilTaken() {
 // ofMembers are the failpoints that a node alone does not pass, with the
 // reason. They are walked through by the tests of the packages they are in.
 func ofMembers() map[string]string {
-	const install = "a snapshot is received from another member only"
+	const (
+		install = "a snapshot is received from another member only"
+		group   = "there is no other member"
+	)
 	return map[string]string{
 		"storeBeforeSwap": install, "storeAfterSwap": install,
 		"storeBeforeSnapshotSave": install, "storeAfterSnapshotSave": install,
+		"raftnodeBeforeReset": install, "raftnodeAfterReset": install,
+		"raftnodeBeforeConfChange": group, "raftnodeBeforeSend": group,
 	}
 }
 
