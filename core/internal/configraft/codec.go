@@ -2,15 +2,12 @@ package configraft
 
 import (
 	"encoding/binary"
-	"errors"
 	"slices"
 
-	"google.golang.org/protobuf/encoding/protowire"
-
 	"github.com/easynet-cn/batata/core/configstore"
+	"github.com/easynet-cn/batata/core/internal/fields"
 	"github.com/easynet-cn/batata/core/kv"
 	"github.com/easynet-cn/batata/core/kv/tuple"
-	"github.com/easynet-cn/batata/core/registry"
 )
 
 // Rows begin with a format byte and eight bytes for a stamp; fields in the wire
@@ -23,7 +20,7 @@ const (
 	StampAt = 2
 )
 
-var errRow = errors.New("malformed config row")
+var errRow = fields.ErrMalformed
 
 // ItemKey is the key of an item's head, and the prefix of its variants and
 // versions.
@@ -61,81 +58,10 @@ func parseKey(b []byte) (k configstore.Key, rest []byte, err error) {
 	return k, rest, err
 }
 
-// writer appends fields; zero values are left out, but not those of a list.
-type writer struct{ b []byte }
-
-func newWriter(stamp kv.Stamp, room int) writer {
+// newWriter begins a row with its stamp.
+func newWriter(stamp kv.Stamp, room int) fields.Writer {
 	b := append(make([]byte, 0, room+rowHeader), rowFormat)
-	return writer{binary.BigEndian.AppendUint64(b, uint64(stamp))}
-}
-
-func (w *writer) text(n protowire.Number, s string) {
-	if s != "" {
-		w.b = protowire.AppendString(protowire.AppendTag(w.b, n, protowire.BytesType), s)
-	}
-}
-
-func (w *writer) texts(n protowire.Number, list []string) {
-	for _, s := range list {
-		w.b = protowire.AppendString(protowire.AppendTag(w.b, n, protowire.BytesType), s)
-	}
-}
-
-func (w *writer) bytes(n protowire.Number, b []byte) {
-	if len(b) > 0 {
-		w.b = protowire.AppendBytes(protowire.AppendTag(w.b, n, protowire.BytesType), b)
-	}
-}
-
-func (w *writer) number(n protowire.Number, v int64) {
-	if v != 0 {
-		w.b = protowire.AppendVarint(protowire.AppendTag(w.b, n, protowire.VarintType), uint64(v))
-	}
-}
-
-func (w *writer) flag(n protowire.Number, v bool) {
-	if v {
-		w.number(n, 1)
-	}
-}
-
-// field is one field as read.
-type field struct {
-	n     protowire.Number
-	bytes []byte // shares memory with the row
-	num   int64
-}
-
-// eachField calls fn for every field of a row or of a message inside one.
-func eachField(b []byte, fn func(field) error) error {
-	for len(b) > 0 {
-		n, kind, size := protowire.ConsumeTag(b)
-		if size < 0 {
-			return errRow
-		}
-		b = b[size:]
-		f := field{n: n}
-		switch kind {
-		case protowire.VarintType:
-			v, size := protowire.ConsumeVarint(b)
-			if size < 0 {
-				return errRow
-			}
-			f.num, b = int64(v), b[size:]
-		case protowire.BytesType:
-			v, size := protowire.ConsumeBytes(b)
-			if size < 0 {
-				return errRow
-			}
-			f.bytes, b = v, b[size:]
-		default:
-			return errRow
-		}
-		if err := fn(f); err != nil {
-			return err
-		}
-	}
-	return nil
+	return fields.Writer{B: binary.BigEndian.AppendUint64(b, uint64(stamp))}
 }
 
 // header checks the format and returns the stamp and the fields.
@@ -144,26 +70,6 @@ func header(b []byte) (kv.Stamp, []byte, error) {
 		return 0, nil, errRow
 	}
 	return kv.Stamp(binary.BigEndian.Uint64(b[1:])), b[rowHeader:], nil
-}
-
-func appendPair(w *writer, n protowire.Number, key, value string) {
-	var in writer
-	in.text(1, key)
-	in.text(2, value)
-	w.b = protowire.AppendBytes(protowire.AppendTag(w.b, n, protowire.BytesType), in.b)
-}
-
-func readPair(b []byte) (p registry.Pair, err error) {
-	err = eachField(b, func(f field) error {
-		switch f.n {
-		case 1:
-			p.Key = string(f.bytes)
-		case 2:
-			p.Value = string(f.bytes)
-		}
-		return nil
-	})
-	return p, err
 }
 
 func readDigest(b []byte) (d configstore.Digest, err error) {

@@ -2,6 +2,7 @@ package configraft
 
 import (
 	"github.com/easynet-cn/batata/core/configstore"
+	"github.com/easynet-cn/batata/core/internal/fields"
 	"github.com/easynet-cn/batata/core/registry"
 )
 
@@ -9,24 +10,24 @@ import (
 // Version zero the stamp of the transaction goes to StampAt.
 func EncodeHead(h *configstore.Head) []byte {
 	w := newWriter(h.Version, 96+len(h.Desc)+len(h.App)+len(h.Cipher))
-	w.bytes(1, h.Digest[:])
-	w.number(2, int64(h.Size))
-	w.flag(3, h.ReadOnly)
-	w.flag(4, h.Formal)
-	w.text(5, h.Type)
-	w.texts(6, h.Tags)
-	w.text(7, h.App)
-	w.text(8, h.Desc)
-	w.text(9, h.Cipher)
-	w.text(10, h.Owner)
-	w.text(11, h.Creator)
-	w.text(12, h.Source)
-	w.number(13, h.Created)
-	w.number(14, h.Modified)
+	w.Bytes(1, h.Digest[:])
+	w.Number(2, int64(h.Size))
+	w.Flag(3, h.ReadOnly)
+	w.Flag(4, h.Formal)
+	w.Text(5, h.Type)
+	w.Texts(6, h.Tags)
+	w.Text(7, h.App)
+	w.Text(8, h.Desc)
+	w.Text(9, h.Cipher)
+	w.Text(10, h.Owner)
+	w.Text(11, h.Creator)
+	w.Text(12, h.Source)
+	w.Number(13, h.Created)
+	w.Number(14, h.Modified)
 	for _, e := range h.Ext {
-		appendPair(&w, 15, e.Owner, string(e.Data))
+		w.Pair(15, e.Owner, string(e.Data))
 	}
-	return w.b
+	return w.B
 }
 
 // decodeHead reads a row written by EncodeHead.
@@ -36,40 +37,40 @@ func decodeHead(b []byte) (*configstore.Head, error) { //nolint:gocyclo // one c
 		return nil, err
 	}
 	h := &configstore.Head{Version: stamp}
-	err = eachField(b, func(f field) (err error) {
-		switch f.n {
+	err = fields.Each(b, func(f fields.Field) (err error) {
+		switch f.N {
 		case 1:
-			h.Digest, err = readDigest(f.bytes)
+			h.Digest, err = readDigest(f.Bytes)
 		case 2:
-			h.Size = int32(f.num)
+			h.Size = int32(f.Num)
 		case 3:
-			h.ReadOnly = f.num != 0
+			h.ReadOnly = f.Num != 0
 		case 4:
-			h.Formal = f.num != 0
+			h.Formal = f.Num != 0
 		case 5:
-			h.Type = string(f.bytes)
+			h.Type = f.Text()
 		case 6:
-			h.Tags = append(h.Tags, string(f.bytes))
+			h.Tags = append(h.Tags, f.Text())
 		case 7:
-			h.App = string(f.bytes)
+			h.App = f.Text()
 		case 8:
-			h.Desc = string(f.bytes)
+			h.Desc = f.Text()
 		case 9:
-			h.Cipher = string(f.bytes)
+			h.Cipher = f.Text()
 		case 10:
-			h.Owner = string(f.bytes)
+			h.Owner = f.Text()
 		case 11:
-			h.Creator = string(f.bytes)
+			h.Creator = f.Text()
 		case 12:
-			h.Source = string(f.bytes)
+			h.Source = f.Text()
 		case 13:
-			h.Created = f.num
+			h.Created = f.Num
 		case 14:
-			h.Modified = f.num
+			h.Modified = f.Num
 		case 15:
-			var p registry.Pair
-			p, err = readPair(f.bytes)
-			h.Ext = append(h.Ext, registry.Ext{Owner: p.Key, Data: []byte(p.Value)})
+			var owner, data string
+			owner, data, err = f.Pair()
+			h.Ext = append(h.Ext, registry.Ext{Owner: owner, Data: []byte(data)})
 		}
 		return err
 	})

@@ -1,22 +1,21 @@
 package configraft
 
 import (
-	"google.golang.org/protobuf/encoding/protowire"
-
 	"github.com/easynet-cn/batata/core/configstore"
+	"github.com/easynet-cn/batata/core/internal/fields"
 )
 
 // EncodeVariant renders the row of a variant, with a stamp as EncodeHead.
 func EncodeVariant(v *configstore.Variant) []byte {
 	w := newWriter(v.Version, 96+len(v.Rule.Expr))
-	w.bytes(1, v.Digest[:])
-	w.number(2, int64(v.Size))
-	w.text(3, v.Type)
-	w.text(4, v.Cipher)
-	w.text(5, v.Actor)
-	w.number(6, v.Modified)
-	w.message(7, func(in *writer) { in.rule(&v.Rule) })
-	return w.b
+	w.Bytes(1, v.Digest[:])
+	w.Number(2, int64(v.Size))
+	w.Text(3, v.Type)
+	w.Text(4, v.Cipher)
+	w.Text(5, v.Actor)
+	w.Number(6, v.Modified)
+	w.Message(7, func(in *fields.Writer) { writeRule(in, &v.Rule) })
+	return w.B
 }
 
 // decodeVariant reads a row written by EncodeVariant.
@@ -26,69 +25,62 @@ func decodeVariant(name string, b []byte) (*configstore.Variant, error) {
 		return nil, err
 	}
 	v := &configstore.Variant{Name: name, Version: stamp}
-	err = eachField(b, func(f field) (err error) {
-		switch f.n {
+	err = fields.Each(b, func(f fields.Field) (err error) {
+		switch f.N {
 		case 1:
-			v.Digest, err = readDigest(f.bytes)
+			v.Digest, err = readDigest(f.Bytes)
 		case 2:
-			v.Size = int32(f.num)
+			v.Size = int32(f.Num)
 		case 3:
-			v.Type = string(f.bytes)
+			v.Type = f.Text()
 		case 4:
-			v.Cipher = string(f.bytes)
+			v.Cipher = f.Text()
 		case 5:
-			v.Actor = string(f.bytes)
+			v.Actor = f.Text()
 		case 6:
-			v.Modified = f.num
+			v.Modified = f.Num
 		case 7:
-			v.Rule, err = readRule(f.bytes)
+			v.Rule, err = readRule(f.Bytes)
 		}
 		return err
 	})
 	return v, err
 }
 
-// message writes a message even when it is empty: a clause without conditions is
-// not no clause.
-func (w *writer) message(n protowire.Number, fill func(*writer)) {
-	var in writer
-	fill(&in)
-	w.b = protowire.AppendBytes(protowire.AppendTag(w.b, n, protowire.BytesType), in.b)
-}
-
-func (w *writer) rule(r *configstore.Rule) {
-	w.text(1, r.Type)
-	w.text(2, r.Version)
-	w.text(3, r.Expr)
-	w.number(4, int64(r.Priority))
+// writeRule keeps empty messages: a clause without conditions is not no clause.
+func writeRule(w *fields.Writer, r *configstore.Rule) {
+	w.Text(1, r.Type)
+	w.Text(2, r.Version)
+	w.Text(3, r.Expr)
+	w.Number(4, int64(r.Priority))
 	for i := range r.Any {
-		w.message(5, func(in *writer) { in.clause(&r.Any[i]) })
+		w.Message(5, func(in *fields.Writer) { writeClause(in, &r.Any[i]) })
 	}
 }
 
-func (w *writer) clause(c *configstore.Clause) {
-	w.text(1, c.Label)
-	w.texts(2, c.Values)
-	w.texts(3, c.Nets)
-	w.number(4, int64(c.Percent))
+func writeClause(w *fields.Writer, c *configstore.Clause) {
+	w.Text(1, c.Label)
+	w.Texts(2, c.Values)
+	w.Texts(3, c.Nets)
+	w.Number(4, int64(c.Percent))
 	for i := range c.And {
-		w.message(5, func(in *writer) { in.clause(&c.And[i]) })
+		w.Message(5, func(in *fields.Writer) { writeClause(in, &c.And[i]) })
 	}
 }
 
 func readRule(b []byte) (r configstore.Rule, err error) {
-	err = eachField(b, func(f field) error {
-		switch f.n {
+	err = fields.Each(b, func(f fields.Field) error {
+		switch f.N {
 		case 1:
-			r.Type = string(f.bytes)
+			r.Type = f.Text()
 		case 2:
-			r.Version = string(f.bytes)
+			r.Version = f.Text()
 		case 3:
-			r.Expr = string(f.bytes)
+			r.Expr = f.Text()
 		case 4:
-			r.Priority = int32(f.num)
+			r.Priority = int32(f.Num)
 		case 5:
-			c, err := readClause(f.bytes, 0)
+			c, err := readClause(f.Bytes, 0)
 			r.Any = append(r.Any, c)
 			return err
 		}
@@ -104,18 +96,18 @@ func readClause(b []byte, depth int) (c configstore.Clause, err error) {
 	if depth > maxNesting {
 		return c, errRow
 	}
-	err = eachField(b, func(f field) error {
-		switch f.n {
+	err = fields.Each(b, func(f fields.Field) error {
+		switch f.N {
 		case 1:
-			c.Label = string(f.bytes)
+			c.Label = f.Text()
 		case 2:
-			c.Values = append(c.Values, string(f.bytes))
+			c.Values = append(c.Values, f.Text())
 		case 3:
-			c.Nets = append(c.Nets, string(f.bytes))
+			c.Nets = append(c.Nets, f.Text())
 		case 4:
-			c.Percent = uint8(f.num)
+			c.Percent = uint8(f.Num)
 		case 5:
-			in, err := readClause(f.bytes, depth+1)
+			in, err := readClause(f.Bytes, depth+1)
 			c.And = append(c.And, in)
 			return err
 		}

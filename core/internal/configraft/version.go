@@ -2,33 +2,35 @@ package configraft
 
 import (
 	"github.com/easynet-cn/batata/core/configstore"
+	"github.com/easynet-cn/batata/core/internal/fields"
 	"github.com/easynet-cn/batata/core/kv"
+	"github.com/easynet-cn/batata/core/registry"
 )
 
 // EncodeVersion renders the row of a version; Previous is kept where other rows
 // have their stamp, the own stamp is in the key.
 func EncodeVersion(e *configstore.Entry, desc string, tags []string, content []byte) []byte {
 	w := newWriter(e.Previous, 96+len(desc)+len(content)+len(e.Cipher))
-	w.text(1, e.Kind)
-	w.text(2, e.Variant)
-	w.bytes(3, e.Digest[:])
-	w.number(4, int64(e.Size))
-	w.text(5, e.Type)
-	w.text(6, e.App)
-	w.text(7, e.Cipher)
-	w.text(8, e.Actor)
-	w.text(9, e.Source)
-	w.number(10, e.At)
+	w.Text(1, e.Kind)
+	w.Text(2, e.Variant)
+	w.Bytes(3, e.Digest[:])
+	w.Number(4, int64(e.Size))
+	w.Text(5, e.Type)
+	w.Text(6, e.App)
+	w.Text(7, e.Cipher)
+	w.Text(8, e.Actor)
+	w.Text(9, e.Source)
+	w.Number(10, e.At)
 	for _, p := range e.Meta {
-		appendPair(&w, 11, p.Key, p.Value)
+		w.Pair(11, p.Key, p.Value)
 	}
 	if e.Rule != nil {
-		w.message(12, func(in *writer) { in.rule(e.Rule) })
+		w.Message(12, func(in *fields.Writer) { writeRule(in, e.Rule) })
 	}
-	w.text(13, desc)
-	w.texts(14, tags)
-	w.bytes(15, content)
-	return w.b
+	w.Text(13, desc)
+	w.Texts(14, tags)
+	w.Bytes(15, content)
+	return w.B
 }
 
 // version is one row as read; content shares memory with it.
@@ -54,53 +56,53 @@ func decodeVersion(key, value []byte) (v version, err error) {
 		return v, err
 	}
 	v.Key, v.Version, v.Previous = k, stamp, previous
-	return v, eachField(b, v.take)
+	return v, fields.Each(b, v.take)
 }
 
-func (v *version) take(f field) (err error) {
-	switch f.n {
+func (v *version) take(f fields.Field) (err error) {
+	switch f.N {
 	case 1:
-		v.Kind = string(f.bytes)
+		v.Kind = f.Text()
 	case 2:
-		v.Variant = string(f.bytes)
+		v.Variant = f.Text()
 	case 3:
-		v.Digest, err = readDigest(f.bytes)
+		v.Digest, err = readDigest(f.Bytes)
 	case 4:
-		v.Size = int32(f.num)
+		v.Size = int32(f.Num)
 	case 5:
-		v.Type = string(f.bytes)
+		v.Type = f.Text()
 	case 6:
-		v.App = string(f.bytes)
+		v.App = f.Text()
 	case 7:
-		v.Cipher = string(f.bytes)
+		v.Cipher = f.Text()
 	case 8:
-		v.Actor = string(f.bytes)
+		v.Actor = f.Text()
 	case 9:
-		v.Source = string(f.bytes)
+		v.Source = f.Text()
 	case 10:
-		v.At = f.num
+		v.At = f.Num
 	default:
 		return v.takeRare(f)
 	}
 	return err
 }
 
-func (v *version) takeRare(f field) error {
-	switch f.n {
+func (v *version) takeRare(f fields.Field) error {
+	switch f.N {
 	case 11:
-		p, err := readPair(f.bytes)
-		v.Meta = append(v.Meta, p)
+		key, value, err := f.Pair()
+		v.Meta = append(v.Meta, registry.Pair{Key: key, Value: value})
 		return err
 	case 12:
-		r, err := readRule(f.bytes)
+		r, err := readRule(f.Bytes)
 		v.Rule = &r
 		return err
 	case 13:
-		v.desc = string(f.bytes)
+		v.desc = f.Text()
 	case 14:
-		v.tags = append(v.tags, string(f.bytes))
+		v.tags = append(v.tags, f.Text())
 	case 15:
-		v.content = f.bytes
+		v.content = f.Bytes
 	}
 	return nil
 }
