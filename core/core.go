@@ -119,7 +119,8 @@ func (n *Node) assemble(ctx context.Context, c *Config) (err error) {
 	n.leases = lessor.New(func() bool { return n.raft.Status().Ready }, c.Logger.Named("lease"))
 	n.configs = configraft.New(n.store, c.Configs.CacheBytes, c.Logger.Named("configs"))
 	n.registry = catalog.New(n.identity.ID)
-	if err := errors.Join(n.store.Observe(n.leases), n.store.Observe(n.configs)); err != nil {
+	rows := catalog.Observe(n.registry, c.Logger.Named("registry"))
+	if err := errors.Join(n.store.Observe(n.leases), n.store.Observe(n.configs), n.store.Observe(rows)); err != nil {
 		return err
 	}
 	if err := raftnode.FreshStart(ctx, n.identity.ID, n.log, n.store); err != nil {
@@ -154,7 +155,7 @@ func (n *Node) assemble(ctx context.Context, c *Config) (err error) {
 
 // coreTables are all tables of core itself.
 func coreTables() []kv.TableSpec {
-	return slices.Concat(authz.Tables(), configraft.Tables(), namespaces.Tables(), locks.Tables())
+	return slices.Concat(authz.Tables(), catalog.Tables(), configraft.Tables(), namespaces.Tables(), locks.Tables())
 }
 
 // newAuth builds the engine behind Auth and Directory.
@@ -258,7 +259,7 @@ func (n *Node) Locks() lock.Locks { return n.locks.For(ownerEmbedder) }
 func (n *Node) Txn() txn.Committer { return n.committer(ownerEmbedder, n.embedder) }
 
 func (n *Node) committer(owner string, own *scope.Scope) txn.Committer {
-	return &compile.Committer{Owner: owner, Own: own, Core: n.core, Node: n.raft, Configs: n.configs, Now: time.Now}
+	return &compile.Committer{Owner: owner, Own: own, Core: n.core, Node: n.raft, Configs: n.configs, Registry: n.registry, Now: time.Now}
 }
 
 // Configs reads the config store.

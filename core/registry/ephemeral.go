@@ -45,7 +45,7 @@ type Mode uint8
 const (
 	// Merge upserts each registration.
 	Merge Mode = iota + 1
-	// ReplaceService: the list is all this publisher has in the services named.
+	// ReplaceService says that the list is all this publisher has in the services named.
 	ReplaceService
 )
 

@@ -103,10 +103,10 @@ type Rare struct {
 	Addrs    Pairs // named alternative addresses
 	Ext      []Ext // one per plugin, sorted by owner
 	Expiry   Expiry
-	Warn     *float64 // weight while Warning; nil: Weight
-	Drain    bool     // leaving, still serving open work
-	Transit  bool     // copied in by an outside tool: never exported (set by core)
-	Created  kv.Revision
+	Warn     *float64    // weight while Warning; nil: Weight
+	Drain    bool        // leaving, still serving open work
+	Transit  bool        // copied in by an outside tool: never exported (set by core)
+	Created  kv.Revision // persistent; 0: as Modified
 }
 
 // Endpoint is an instance as a snapshot shows it.

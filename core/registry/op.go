@@ -7,9 +7,15 @@ import "errors"
 var ErrEphemeral = errors.New("publisher is ephemeral")
 
 // Op is one persistent change; exactly one field is set. Ops are committed
-// through package txn. What an op removes and is not there is no error.
+// through package txn. What an op removes and is not there is no error. A key of
+// another plugin is refused with kv.ErrForeign, one of an ephemeral publisher
+// with ErrEphemeral.
 type Op struct {
-	PutInstance   *Registration
+	// PutInstance writes all of an instance. It ends with the lease of its
+	// publisher; Expiry is for ephemeral ones and not kept.
+	PutInstance *Registration
+	// DropInstance with an empty ID means all of the publisher's in the service,
+	// and in the subset if one is named.
 	DropInstance  *InstanceKey
 	SetStatus     *StatusChange
 	PutPublisher  *Publisher
@@ -35,7 +41,10 @@ type ServicePut struct {
 }
 
 // OverridePut changes an override; fields that are nil are kept, Clear begins
-// from nothing.
+// from nothing and drops it when it says nothing else. Enabled counts for the
+// instance whoever owns it; Weight and Meta count for instances of the plugin
+// that wrote them, and are refused with kv.ErrForeign where only others have one
+// (CTR-M07).
 type OverridePut struct {
 	Override
 	Clear bool

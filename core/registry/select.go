@@ -1,5 +1,7 @@
 package registry
 
+import "slices"
+
 // Selection says which endpoints of a snapshot a caller gets.
 type Selection struct {
 	Subsets []string // empty: all
@@ -42,15 +44,8 @@ func (sel *Selection) keeps(e *Endpoint) bool {
 		sel.Healthy && e.Health > Warning,
 		e.Duplicate && !sel.Duplicates && (sel.Own == "" || e.Publisher.Key.Owner != sel.Own):
 		return false
-	case len(sel.Subsets) == 0:
-		return true
 	}
-	for _, name := range sel.Subsets {
-		if name == e.Subset {
-			return true
-		}
-	}
-	return false
+	return len(sel.Subsets) == 0 || slices.Contains(sel.Subsets, e.Subset)
 }
 
 // Protected says whether so few of n endpoints are healthy that all should be

@@ -34,6 +34,7 @@ type Engine struct {
 	streams    []*stream
 	slots      slots
 	gone       []farewell
+	overrides  map[registry.ServiceKey]map[address]*Laid
 	spaces     map[string]int64 // services by namespace
 	instances  int
 	healthy    int
@@ -51,7 +52,7 @@ var seed = maphash.MakeSeed()
 
 // New returns an empty catalog of a member.
 func New(member uint64) *Engine {
-	e := &Engine{member: member, spaces: map[string]int64{}, observed: true}
+	e := &Engine{member: member, spaces: map[string]int64{}, observed: true, overrides: map[registry.ServiceKey]map[address]*Laid{}}
 	e.services.init()
 	e.publishers.init()
 	e.sorted = btree.NewBTreeGOptions(func(a, b *service) bool {
@@ -79,6 +80,7 @@ func (e *Engine) service(k *registry.ServiceKey) *service {
 		},
 		slot: e.slots.take(), gone: true,
 	}
+	_, s.laid = e.overrides[s.key]
 	e.services.add(h, s)
 	e.append(s)
 	return s

@@ -57,7 +57,9 @@ func (w *ephemeral) Open(_ context.Context, p registry.Publisher) error {
 		}
 		p.Key = have.pub.Key
 		p.Info = e.info(p.Info)
-		e.replace(have, &p)
+		var changed touched
+		e.replace(have, &p, &changed)
+		changed.all(e.touch)
 		return nil
 	}
 	p.Key = registry.PublisherKey{Owner: w.owner, Scope: clone(p.Key.Scope)}
@@ -68,17 +70,13 @@ func (w *ephemeral) Open(_ context.Context, p registry.Publisher) error {
 }
 
 // replace gives a publisher and all its instances a newer state.
-func (e *Engine) replace(p *publisher, next *registry.Publisher) {
+func (e *Engine) replace(p *publisher, next *registry.Publisher, changed *touched) {
 	p.pub = next
-	var last *service
 	swap := func(pl *placed) {
 		in := withPublisher(pl.instance, next)
 		e.put(pl.service, pl.instance, in)
 		pl.instance = in
-		if last != nil && last != pl.service {
-			e.touch(last)
-		}
-		last = pl.service
+		changed.add(pl.service)
 	}
 	if p.more != nil {
 		for i := range *p.more {
@@ -86,9 +84,6 @@ func (e *Engine) replace(p *publisher, next *registry.Publisher) {
 		}
 	} else if p.one.instance != nil {
 		swap(&p.one)
-	}
-	if last != nil {
-		e.touch(last)
 	}
 }
 

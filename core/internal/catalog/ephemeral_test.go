@@ -68,6 +68,12 @@ func TestSnapshotsAreImmutable(t *testing.T) {
 	if again := r.snapshot("a"); again != first {
 		t.Error("identical registrations made a new snapshot")
 	}
+	named := full
+	named.ID = "h1:1" // what it is called without an id
+	r.publish("c", registry.Merge, named)
+	if again := r.snapshot("a"); again != first {
+		t.Error("an id that says host:port made a new snapshot")
+	}
 	changed := at("a", "h2", 1)
 	changed.Weight = 3
 	r.publish("c", registry.Merge, changed)
@@ -93,7 +99,6 @@ func TestSnapshotsAreImmutable(t *testing.T) {
 		func(x *registry.Registration) { x.Warn = new(float64) },
 		func(x *registry.Registration) { x.Addrs = registry.Pairs{{Key: "wan", Value: "h"}} },
 		func(x *registry.Registration) { x.Expiry.Remove = time.Minute },
-		func(x *registry.Registration) { x.ID = "h1:1" }, // the same name, given
 	} {
 		before, x := r.snapshot("a"), full
 		change(&x)

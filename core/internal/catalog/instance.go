@@ -14,6 +14,11 @@ func (e *Engine) instance(p *registry.Publisher, r *registry.Registration, old *
 	if old != nil && same(old, r, rare) {
 		return old
 	}
+	return e.build(p, r, rare, old)
+}
+
+// build makes an instance; what it has in common with old is shared.
+func (e *Engine) build(p *registry.Publisher, r *registry.Registration, rare *registry.Rare, old *registry.Instance) *registry.Instance {
 	in := &registry.Instance{
 		Subset: e.intern.text(r.Subset), Weight: r.Weight, Publisher: p, Rare: rare,
 		Port: r.Port, Status: r.Status, Enabled: r.Enabled,

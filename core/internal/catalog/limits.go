@@ -90,8 +90,8 @@ func checkStatus(s *registry.Status) error {
 	return nil
 }
 
-// CheckInstance bounds a registration and completes it: its sets are sorted, no
-// status is Passing (CTR-R11).
+// CheckInstance bounds a registration and completes it (CTR-R11): its sets are
+// sorted, no status is Passing, an id that says host:port is no id.
 func CheckInstance(r *registry.Registration) (err error) {
 	if err := checkService(&r.Service); err != nil {
 		return err
@@ -114,6 +114,9 @@ func CheckInstance(r *registry.Registration) (err error) {
 	}
 	if r.Addrs, err = checkPairs(r.Addrs); err != nil {
 		return err
+	}
+	if r.ID != "" && r.ID == nameOf("", r.Host, r.Port) {
+		r.ID = ""
 	}
 	return errors.Join(checkExt(r.Ext), checkStatus(&r.Status))
 }
@@ -156,3 +159,80 @@ func CheckInfo(p *registry.Publisher) (err error) {
 	p.Info = &in
 	return err
 }
+
+// CheckService bounds the settings of a service and completes them.
+func CheckService(s *registry.Service, ext []byte) (err error) {
+	if err := errors.Join(checkService(&s.Key), checkExt(ext)); err != nil {
+		return err
+	}
+	if math.IsNaN(s.Protect) {
+		return fmt.Errorf("protect: %w", errWeight)
+	}
+	if len(s.Selector) > registry.MaxMeta {
+		return tooLarge("bytes of a selector", len(s.Selector), registry.MaxMeta)
+	}
+	if len(s.Subsets) > registry.MaxPairs {
+		return tooLarge("subsets", len(s.Subsets), registry.MaxPairs)
+	}
+	if s.Meta, err = checkPairs(s.Meta); err != nil {
+		return err
+	}
+	s.Subsets = slices.Clone(s.Subsets)
+	slices.SortFunc(s.Subsets, func(a, b registry.Subset) int { return strings.Compare(a.Name, b.Name) })
+	for i := range s.Subsets {
+		sub := &s.Subsets[i]
+		if i > 0 && s.Subsets[i-1].Name == sub.Name {
+			return fmt.Errorf("subsets: %w", errKeys)
+		}
+		if sub.Meta, err = checkPairs(sub.Meta); err != nil {
+			return err
+		}
+		if err := names(sub.Name); err != nil {
+			return err
+		}
+		if c := sub.Check; c != nil {
+			if err := errors.Join(names(c.Kind), checkExt(c.Spec)); err != nil {
+				return err
+			}
+		}
+	}
+	return nil
+}
+
+// CheckOverride bounds an override and completes it.
+func CheckOverride(o *registry.Override) (err error) {
+	if err := errors.Join(checkService(&o.Service), names(o.Subset, o.Host)); err != nil {
+		return err
+	}
+	if o.Host == "" {
+		return fmt.Errorf("host: %w", errName)
+	}
+	if o.Weight != nil && math.IsNaN(*o.Weight) {
+		return fmt.Errorf("weight: %w", errWeight)
+	}
+	o.Meta, err = checkPairs(o.Meta)
+	return err
+}
+
+// CheckKey bounds the name of an instance.
+func CheckKey(k *registry.InstanceKey) error {
+	return errors.Join(checkPublisher(&k.Publisher), checkService(&k.Service), names(k.Subset, k.ID))
+}
+
+// CheckServiceKey bounds the name of a service.
+func CheckServiceKey(k *registry.ServiceKey) error { return checkService(k) }
+
+// Claim fills the owner of a publisher's key in, and refuses another one's
+// (CTR-M07).
+func Claim(owner string, k *registry.PublisherKey) error { return claim(owner, k) }
+
+// CheckStatus refuses what is no status that can be written.
+func CheckStatus(s registry.Status) error {
+	if s == 0 {
+		return fmt.Errorf("status 0: %w", errStatus)
+	}
+	return checkStatus(&s)
+}
+
+// HostPort names an instance that has no id.
+func HostPort(host string, port uint16) string { return nameOf("", host, port) }

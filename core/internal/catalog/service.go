@@ -27,6 +27,7 @@ type service struct {
 	mixed    bool
 	gone     bool
 	dead     bool // forgotten
+	laid     bool // there are overrides
 	owners   owners
 }
 
@@ -122,7 +123,7 @@ func health(in *registry.Instance) registry.Status {
 
 // put adds an instance to a service, in place of old unless that is nil.
 func (e *Engine) put(s *service, old, in *registry.Instance) {
-	end := registry.Endpoint{Instance: in, Health: health(in)}
+	end := e.endpoint(s, in)
 	if old != nil && compareInstances(old, in) == 0 {
 		i, _ := s.place(old)
 		s.own(0)

@@ -10,12 +10,13 @@ import (
 	"slices"
 	"time"
 
-	"github.com/easynet-cn/batata/core/auth"
 	"github.com/easynet-cn/batata/core/configstore"
+	"github.com/easynet-cn/batata/core/internal/catalog"
 	"github.com/easynet-cn/batata/core/internal/configraft"
 	"github.com/easynet-cn/batata/core/internal/fsm"
 	"github.com/easynet-cn/batata/core/internal/scope"
 	"github.com/easynet-cn/batata/core/kv"
+	"github.com/easynet-cn/batata/core/registry"
 	"github.com/easynet-cn/batata/core/txn"
 )
 
@@ -24,23 +25,24 @@ const maxAttempts = 16
 
 // Committer implements txn.Committer for one owner.
 type Committer struct {
-	Owner   string
-	Own     *scope.Scope // the owner's tables
-	Core    *scope.Scope // core's tables
-	Node    scope.Node
-	Configs *configraft.Store
-	Now     func() time.Time
+	Owner    string
+	Own      *scope.Scope // the owner's tables
+	Core     *scope.Scope // core's tables
+	Node     scope.Node
+	Configs  *configraft.Store
+	Registry *catalog.Engine
+	Now      func() time.Time
 }
 
 var _ txn.Committer = (*Committer)(nil)
 
 // Commit implements txn.Committer.
 func (c *Committer) Commit(ctx context.Context, b txn.Batch) (txn.Result, error) {
-	if len(b.Configs) == 0 {
+	if len(b.Registry)+len(b.Configs) == 0 {
 		res, err := c.Own.Commit(ctx, b.KV)
 		return txn.Result{Result: res}, err
 	}
-	if n := len(b.Configs) + len(b.KV.If) + len(b.KV.Then) + len(b.KV.Else); n > kv.MaxOps {
+	if n := len(b.Registry) + len(b.Configs) + len(b.KV.If) + len(b.KV.Then) + len(b.KV.Else); n > kv.MaxOps {
 		return txn.Result{}, fmt.Errorf("commit of %d operations: %w", n, kv.ErrTooLarge)
 	}
 	own, err := c.Own.Resolve(b.KV)
@@ -49,7 +51,7 @@ func (c *Committer) Commit(ctx context.Context, b txn.Batch) (txn.Result, error)
 	}
 	confirmed := false
 	for attempt := 1; ; attempt++ {
-		p, err := c.plan(b.Configs, b.Actor)
+		p, err := c.plan(ctx, &b)
 		if err != nil {
 			return txn.Result{}, err
 		}
@@ -124,7 +126,7 @@ func (c *Committer) refused(res txn.Result, p *plan, compares int) txn.Result {
 			failed = append(failed, i-len(p.ops)-len(p.counts))
 		default:
 			q := p.quotaAt(i - compares)
-			res.Blocked = append(res.Blocked, txn.Blocked{Op: q.op, Cause: &configstore.QuotaError{
+			res.Blocked = append(res.Blocked, txn.Blocked{Op: p.base + q.op, Cause: &configstore.QuotaError{
 				Scope: q.scope, What: "items", Used: q.used, Limit: q.limit,
 			}})
 		}
@@ -146,8 +148,9 @@ func pause(ctx context.Context, attempt int) error {
 	}
 }
 
-// plan is compiled config operations.
+// plan is a compiled batch: registry operations first, then configs.
 type plan struct {
+	base     int // how many registry operations there are
 	guards   []kv.Compare
 	ops      []kv.Op
 	counts   []kv.Op // of counters, behind ops and on absolute keys
@@ -159,7 +162,7 @@ type plan struct {
 // quota is what an Add of a new item keeps.
 type quota struct {
 	add         int // index into the plan's ops
-	op          int // of the batch, which it refuses
+	op          int // the config operation that it refuses
 	scope       configstore.Scope
 	used, limit int64
 }
@@ -178,30 +181,50 @@ func (p *plan) quotaAt(add int) quota {
 // and head.
 const opsOfNew = 2
 
-// plan compiles ops on the local state.
-func (c *Committer) plan(ops []configstore.Op, by auth.Actor) (*plan, error) {
-	pl := &planner{
-		committer: c, by: by, now: c.Now().UnixMilli(), limits: c.Configs.Limits(),
-		plan: &plan{
-			guards: make([]kv.Compare, 0, len(ops)+1), ops: make([]kv.Op, 0, opsOfNew*len(ops)),
-			outcomes: make([]configstore.Outcome, len(ops)),
-		},
-		items: make([]*draft, 0, len(ops)),
+// plan compiles a batch on the local state.
+func (c *Committer) plan(ctx context.Context, b *txn.Batch) (*plan, error) {
+	rows := opsOfNew*len(b.Configs) + len(b.Registry)
+	p := &plan{
+		base: len(b.Registry), guards: make([]kv.Compare, 0, len(b.Configs)+len(b.Registry)+1),
+		ops: make([]kv.Op, 0, rows), outcomes: make([]configstore.Outcome, len(b.Configs)),
 	}
-	for i := range ops {
-		err := pl.op(i, &ops[i])
-		if blocks(err) {
-			pl.plan.blocked = append(pl.plan.blocked, txn.Blocked{Op: i, Cause: err})
-		} else if err != nil {
+	now := c.Now()
+	if len(b.Registry) > 0 {
+		en := &enroller{committer: c, ctx: ctx, now: now, plan: p, rows: map[string]*entry{}}
+		for i := range b.Registry {
+			if err := p.refuse(i, en.op(&b.Registry[i])); err != nil {
+				return nil, err
+			}
+		}
+	}
+	if len(b.Configs) == 0 {
+		return p, nil
+	}
+	pl := &planner{
+		committer: c, by: b.Actor, now: now.UnixMilli(), limits: c.Configs.Limits(), plan: p,
+		items: make([]*draft, 0, len(b.Configs)),
+	}
+	for i := range b.Configs {
+		if err := p.refuse(p.base+i, pl.op(i, &b.Configs[i])); err != nil {
 			return nil, err
 		}
 	}
-	return pl.plan, pl.finish()
+	return p, pl.finish()
+}
+
+// refuse notes an error that is a refusal of one operation, and returns others.
+func (p *plan) refuse(op int, err error) error {
+	if blocks(err) {
+		p.blocked = append(p.blocked, txn.Blocked{Op: op, Cause: err})
+		return nil
+	}
+	return err
 }
 
 // blocks says whether an error is a refusal of one operation.
 func blocks(err error) bool {
 	var guard *configstore.GuardError
 	var over *configstore.QuotaError
-	return errors.As(err, &guard) || errors.As(err, &over) || errors.Is(err, kv.ErrForeign)
+	return errors.As(err, &guard) || errors.As(err, &over) || errors.Is(err, kv.ErrForeign) ||
+		errors.Is(err, kv.ErrConflict) || errors.Is(err, registry.ErrEphemeral)
 }
