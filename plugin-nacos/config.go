@@ -13,6 +13,7 @@ import (
 type Config struct {
 	Auth   AuthConfig   `koanf:"auth"`
 	Config ConfigConfig `koanf:"config"`
+	Naming NamingConfig `koanf:"naming"`
 }
 
 // AuthConfig says which planes need a login (NAC-AUT-11) and which header lets
@@ -32,6 +33,15 @@ type ConfigConfig struct {
 	PushRetries   int `koanf:"push_retries"`    // unanswered pushes that end a connection
 }
 
+// NamingConfig bounds the pushes of services.
+type NamingConfig struct {
+	PushDelayMS      int  `koanf:"push_delay_ms"` // 0: adaptive
+	PushTimeoutMS    int  `koanf:"push_timeout_ms"`
+	PushRetryDelayMS int  `koanf:"push_retry_delay_ms"`
+	WarmUpMS         int  `koanf:"warm_up_ms"`
+	ExpireInstances  bool `koanf:"expire_instances"`
+}
+
 var (
 	_ plugin.Config = (*Config)(nil)
 	_ plugin.Opener = (*Config)(nil)
@@ -42,6 +52,7 @@ func defaults() plugin.Config {
 	return &Config{
 		Auth:   AuthConfig{AdminEnabled: true, ConsoleEnabled: true},
 		Config: ConfigConfig{MaxGrays: 10, PushTimeoutMS: 3000, PushRetries: 50},
+		Naming: NamingConfig{PushTimeoutMS: 5000, PushRetryDelayMS: 1000, WarmUpMS: 5000, ExpireInstances: true},
 	}
 }
 
@@ -50,12 +61,16 @@ func (c *Config) Validate() error {
 	var errs []error
 	between := func(name string, value, low, high int) {
 		if value < low || value > high {
-			errs = append(errs, fmt.Errorf("config.%s: want %d to %d, got %d", name, low, high, value))
+			errs = append(errs, fmt.Errorf("%s: want %d to %d, got %d", name, low, high, value))
 		}
 	}
-	between("max_grays", c.Config.MaxGrays, 1, 1000)
-	between("push_timeout_ms", c.Config.PushTimeoutMS, 100, 60_000)
-	between("push_retries", c.Config.PushRetries, 1, 1000)
+	between("config.max_grays", c.Config.MaxGrays, 1, 1000)
+	between("config.push_timeout_ms", c.Config.PushTimeoutMS, 100, 60_000)
+	between("config.push_retries", c.Config.PushRetries, 1, 1000)
+	between("naming.push_delay_ms", c.Naming.PushDelayMS, 0, 60_000)
+	between("naming.push_timeout_ms", c.Naming.PushTimeoutMS, 100, 60_000)
+	between("naming.push_retry_delay_ms", c.Naming.PushRetryDelayMS, 10, 60_000)
+	between("naming.warm_up_ms", c.Naming.WarmUpMS, 0, 600_000)
 	return errors.Join(errs...)
 }
 
@@ -73,6 +88,4 @@ func (c *Config) Open() (bool, string) {
 	return false, ""
 }
 
-func (c *ConfigConfig) pushTimeout() time.Duration {
-	return time.Duration(c.PushTimeoutMS) * time.Millisecond
-}
+func millis(n int) time.Duration { return time.Duration(n) * time.Millisecond }

@@ -11,6 +11,8 @@ import (
 	"github.com/easynet-cn/batata/plugin-nacos/internal/authmap"
 	"github.com/easynet-cn/batata/plugin-nacos/internal/config"
 	"github.com/easynet-cn/batata/plugin-nacos/internal/configrpc"
+	"github.com/easynet-cn/batata/plugin-nacos/internal/naming"
+	"github.com/easynet-cn/batata/plugin-nacos/internal/namingrpc"
 	"github.com/easynet-cn/batata/plugin-nacos/internal/poll"
 	"github.com/easynet-cn/batata/plugin-nacos/internal/stream"
 	v1 "github.com/easynet-cn/batata/plugin-nacos/internal/v1"
@@ -44,7 +46,7 @@ func (personality) Manifest() plugin.Manifest {
 }
 
 // New implements plugin.Plugin.
-func (personality) New(_ context.Context, h plugin.Host) (plugin.Instance, error) {
+func (personality) New(ctx context.Context, h plugin.Host) (plugin.Instance, error) {
 	cfg, ok := h.Config().(*Config)
 	if !ok {
 		return nil, fmt.Errorf("configuration of %s: %T", name, h.Config())
@@ -67,9 +69,19 @@ func (personality) New(_ context.Context, h plugin.Host) (plugin.Instance, error
 	}
 	rpc := configrpc.New(configrpc.Settings{
 		Configs: configs, Encoder: h.Encoder("config-query"),
-		Timeout: cfg.Config.pushTimeout(), Retries: cfg.Config.PushRetries,
+		Timeout: millis(cfg.Config.PushTimeoutMS), Retries: cfg.Config.PushRetries,
 	})
 	rpc.Register(i.stream)
+	services, err := newNaming(ctx, h, cfg)
+	if err != nil {
+		return nil, err
+	}
+	pushes := namingrpc.New(namingrpc.Settings{
+		Naming: services, Logger: h.Logger(), Synced: namingrpc.Synced(h.Registry()),
+		Delay: millis(cfg.Naming.PushDelayMS), Timeout: millis(cfg.Naming.PushTimeoutMS),
+		Retry: millis(cfg.Naming.PushRetryDelayMS), WarmUp: millis(cfg.Naming.WarmUpMS),
+	})
+	pushes.Register(i.stream)
 	i.polls = poll.NewKeeper(configs)
 
 	router := web.NewRouter(gate, h.Logger(), h.Prefixes(mountAPI))
@@ -84,8 +96,22 @@ func (personality) New(_ context.Context, h plugin.Host) (plugin.Instance, error
 		h.GRPC(listener, i.stream.Register, i.stream.Options()...)
 	}
 	h.Go("config-changes", configs.Run)
+	h.Go("service-changes", services.Run)
+	h.Go("service-pushes", pushes.Run)
 	h.Go("idle-connections", i.stream.Detect)
 	return i, nil
+}
+
+func newNaming(ctx context.Context, h plugin.Host, cfg *Config) (*naming.Service, error) {
+	self, err := h.Cluster().Self(ctx)
+	if err != nil {
+		return nil, fmt.Errorf("member that owns what connections register: %w", err)
+	}
+	return naming.New(naming.Settings{
+		Catalog: h.Registry(), Ephemeral: h.Ephemeral(), Store: h.KV(), Committer: h.Txn(), Logger: h.Logger(),
+		Owner: name, Member: self.ID, Hosts: h.Encoder("naming-hosts"), Fragment: h.Encoder("naming-instance"),
+		KeepSilent: !cfg.Naming.ExpireInstances,
+	}), nil
 }
 
 // instance is a personality at work.

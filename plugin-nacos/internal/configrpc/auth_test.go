@@ -66,7 +66,7 @@ func TestAuth(t *testing.T) {
 		{"nobody's health", nil, "HealthCheckRequest", `{}`, true},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
-			kind, body := c.call(tt.kind, tt.headers, []byte(tt.body))
+			kind, body := c.Call(tt.kind, tt.headers, []byte(tt.body))
 			want := strings.Replace(tt.kind, "Request", "Response", 1)
 			if tt.kind == "ConfigBatchListenRequest" {
 				want = "ConfigChangeBatchListenResponse"
@@ -92,12 +92,12 @@ func TestAuth(t *testing.T) {
 		`{"tenant":"elsewhere","dataId":"a","group":"G","tenant":"public"}`,
 		`{"tenant":"elsewhere","dataId":"a","group":"G","ten\u0061nt":"public"}`,
 	} {
-		kind, body := c.call("ConfigQueryRequest", by("stranger"), []byte(twice))
+		kind, body := c.Call("ConfigQueryRequest", by("stranger"), []byte(twice))
 		if kind != "ErrorResponse" || !strings.Contains(string(body), `"errorCode":502`) {
 			t.Errorf("answered %s %s, want it not understood", kind, body)
 		}
 	}
-	if _, body := c.call("ConfigQueryRequest", by("reader"), []byte(query)); !strings.Contains(string(body), `"content":"secret"`) {
+	if _, body := c.Call("ConfigQueryRequest", by("reader"), []byte(query)); !strings.Contains(string(body), `"content":"secret"`) {
 		t.Errorf("after the refusals the config is %s, want it untouched", body)
 	}
 }

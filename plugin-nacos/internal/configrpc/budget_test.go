@@ -16,7 +16,7 @@ import (
 func TestBudgetQuery(t *testing.T) {
 	r := newRig(t, authmap.Switches{})
 	r.publish(t, "a", "", "value")
-	ctx := r.inside(r.connect(t, "10.0.0.1", nil))
+	ctx := r.probe.Inside(r.connect(t, "10.0.0.1", nil).Client)
 	p := &nacospb.Payload{
 		Metadata: &nacospb.Metadata{Type: "ConfigQueryRequest"},
 		Body:     &anypb.Any{Value: []byte(`{"dataId":"a","group":"G","tenant":""}`)},

@@ -11,6 +11,7 @@ import (
 	"google.golang.org/grpc/status"
 
 	"github.com/easynet-cn/batata/plugin-nacos/internal/authmap"
+	"github.com/easynet-cn/batata/plugin-nacos/internal/stream/streamtest"
 	nacospb "github.com/easynet-cn/batata/proto/nacos"
 )
 
@@ -24,15 +25,15 @@ func TestListenLimit(t *testing.T) {
 		for i := range contexts {
 			contexts[i] = map[string]any{"dataId": fmt.Sprintf("d%d", i), "group": "G", "md5": ""}
 		}
-		return jsonOf(t, map[string]any{"configListenContexts": contexts})
+		return streamtest.JSON(t, map[string]any{"configListenContexts": contexts})
 	}
-	if _, body := c.call("ConfigBatchListenRequest", nil, batch(3001)); !strings.Contains(string(body), `"errorCode":400`) {
+	if _, body := c.Call("ConfigBatchListenRequest", nil, batch(3001)); !strings.Contains(string(body), `"errorCode":400`) {
 		t.Errorf("3,001 configs = %.200s, want a refusal with 400", body)
 	}
 	if n := len(r.api.ListenedBy("10.0.0.1")); n != 0 {
 		t.Errorf("after the refusal %d configs are listened to, want none", n)
 	}
-	if _, body := c.call("ConfigBatchListenRequest", nil, batch(3000)); !strings.Contains(string(body), `"resultCode":200`) {
+	if _, body := c.Call("ConfigBatchListenRequest", nil, batch(3000)); !strings.Contains(string(body), `"resultCode":200`) {
 		t.Errorf("3,000 configs = %.200s, want success", body)
 	}
 	if n := len(r.api.ListenedBy("10.0.0.1")); n != 3000 {
@@ -43,8 +44,8 @@ func TestListenLimit(t *testing.T) {
 // SEC-20: one connection may have 128 calls open; the next one waits.
 func TestStreamLimit(t *testing.T) {
 	r := newRig(t, authmap.Switches{})
-	c := r.dial(t, "10.0.0.1")
-	api := nacospb.NewBiRequestStreamClient(c.conn)
+	c := r.Dial(t, "10.0.0.1")
+	api := nacospb.NewBiRequestStreamClient(c.Conn)
 	for n := range 128 {
 		if _, err := api.RequestBiStream(t.Context()); err != nil {
 			t.Fatalf("stream %d = %v", n, err)
@@ -52,7 +53,7 @@ func TestStreamLimit(t *testing.T) {
 	}
 	ctx, cancel := context.WithTimeout(t.Context(), 200*time.Millisecond)
 	defer cancel()
-	_, err := nacospb.NewRequestClient(c.conn).Request(ctx, c.payload("ServerCheckRequest", nil, []byte("{}")))
+	_, err := nacospb.NewRequestClient(c.Conn).Request(ctx, c.Payload("ServerCheckRequest", nil, []byte("{}")))
 	if code := status.Code(err); code != codes.DeadlineExceeded {
 		t.Errorf("call 129 = %v, want it to wait", err)
 	}

@@ -8,33 +8,34 @@ import (
 	"github.com/easynet-cn/batata/core/configstore"
 	"github.com/easynet-cn/batata/plugin-nacos/internal/authmap"
 	"github.com/easynet-cn/batata/plugin-nacos/internal/config"
+	"github.com/easynet-cn/batata/plugin-nacos/internal/stream/streamtest"
 )
 
 // listen adds or removes one listener of group G and returns the answer.
 func (c *client) listen(dataID, md5 string, listening bool) string {
-	c.t.Helper()
-	kind, body := c.call("ConfigBatchListenRequest", nil, jsonOf(c.t, map[string]any{
+	c.T.Helper()
+	kind, body := c.Call("ConfigBatchListenRequest", nil, streamtest.JSON(c.T, map[string]any{
 		"listen":               listening,
 		"configListenContexts": []any{map[string]any{"dataId": dataID, "group": "G", "md5": md5}},
 	}))
 	if kind != "ConfigChangeBatchListenResponse" {
-		c.t.Fatalf("batch listen = %s %s", kind, body)
+		c.T.Fatalf("batch listen = %s %s", kind, body)
 	}
 	return string(body)
 }
 
 // notice waits for a push of a change, acknowledges it, and returns the config.
 func (c *client) notice() string {
-	c.t.Helper()
-	m := c.next()
+	c.T.Helper()
+	m := c.Next()
 	var n struct {
 		ID     string `json:"requestId"`
 		DataID string `json:"dataId"`
 	}
 	if err := json.Unmarshal(m.GetBody().GetValue(), &n); err != nil || m.GetMetadata().GetType() != "ConfigChangeNotifyRequest" {
-		c.t.Fatalf("pushed %v, want a change (%v)", m, err)
+		c.T.Fatalf("pushed %v, want a change (%v)", m, err)
 	}
-	c.send("ConfigChangeNotifyResponse", jsonOf(c.t, map[string]any{"resultCode": 200, "requestId": n.ID}))
+	c.Send("ConfigChangeNotifyResponse", streamtest.JSON(c.T, map[string]any{"resultCode": 200, "requestId": n.ID}))
 	return n.DataID
 }
 
@@ -53,7 +54,7 @@ func TestListenersComeAndGo(t *testing.T) {
 	r.publish(t, "a", "", "first")
 	for _, c := range []*client{one, two} {
 		if got := c.notice(); got != "a" {
-			t.Errorf("%s was told of %q, want a", c.ip, got)
+			t.Errorf("%s was told of %q, want a", c.IP, got)
 		}
 	}
 
@@ -71,8 +72,8 @@ func TestListenersComeAndGo(t *testing.T) {
 		t.Errorf("ListenedBy(10.0.0.2) = %v, want %v", got, want)
 	}
 
-	_ = one.conn.Close()
-	eventually(t, "who left is forgotten", func() bool { return len(r.api.Listeners(k)) == 0 })
+	_ = one.Conn.Close()
+	streamtest.Eventually(t, "who left is forgotten", func() bool { return len(r.api.Listeners(k)) == 0 })
 	if got := r.api.ListenedBy("10.0.0.1"); len(got) != 0 {
 		t.Errorf("ListenedBy(10.0.0.1) = %v, want nothing", got)
 	}
@@ -102,15 +103,15 @@ func TestDrain(t *testing.T) {
 	c := r.connect(t, "10.0.0.1", nil)
 	c.listen("a", "", true)
 	r.server.Drain()
-	c.ended()
+	c.Ended()
 	if n := r.server.Count(); n != 0 {
 		t.Errorf("Count() = %d, want 0", n)
 	}
-	eventually(t, "the listeners are forgotten", func() bool { return len(r.api.Listeners(config.Key("a", "G", ""))) == 0 })
-	if kind, body := c.call("HealthCheckRequest", nil, []byte("{}")); kind != "ErrorResponse" {
+	streamtest.Eventually(t, "the listeners are forgotten", func() bool { return len(r.api.Listeners(config.Key("a", "G", ""))) == 0 })
+	if kind, body := c.Call("HealthCheckRequest", nil, []byte("{}")); kind != "ErrorResponse" {
 		t.Errorf("on the old transport = %s %s, want a refusal", kind, body)
 	}
-	again := r.dial(t, "10.0.0.1")
-	again.send("ConnectionSetupRequest", []byte(`{"labels":{},"abilityTable":{}}`))
-	again.ended()
+	again := r.Dial(t, "10.0.0.1")
+	again.Send("ConnectionSetupRequest", []byte(`{"labels":{},"abilityTable":{}}`))
+	again.Ended()
 }

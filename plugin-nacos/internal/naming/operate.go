@@ -6,7 +6,6 @@ import (
 
 	"github.com/easynet-cn/batata/core/auth"
 	"github.com/easynet-cn/batata/core/registry"
-	"github.com/easynet-cn/batata/core/txn"
 )
 
 // Target names an instance by its address.
@@ -59,7 +58,7 @@ func (s *Service) override(ctx context.Context, by auth.Actor, snap *registry.Sn
 	if e := s.find(snap, ClusterOf(t.Cluster), t.IP, t.Port); e != nil && !s.own(e) {
 		return foreign(e)
 	}
-	return s.register(ctx, by, snap.Key, registry.Op{PutOverride: put(snap.Key, t, o)})
+	return s.commit(ctx, by, snap.Key, registry.Op{PutOverride: put(snap.Key, t, o)})
 }
 
 func put(k registry.ServiceKey, t Target, o Operated) *registry.OverridePut {
@@ -72,16 +71,6 @@ func put(k registry.ServiceKey, t Target, o Operated) *registry.OverridePut {
 // foreign is BRG-OWN-03.
 func foreign(e *registry.Endpoint) error {
 	return &Error{Foreign, fmt.Sprintf("instance %s is owned by %s; change it there", addressOf(e.Host, e.Port), e.Publisher.Key.Owner)}
-}
-
-func (s *Service) register(ctx context.Context, by auth.Actor, k registry.ServiceKey, ops ...registry.Op) error {
-	if len(ops) == 0 {
-		return nil
-	}
-	if err := txn.Register(ctx, s.committer, by, ops...); err != nil {
-		return fmt.Errorf("change %v: %w", k, err)
-	}
-	return nil
 }
 
 // Batch is a change of the metadata of many instances (NAC-H1N-08).
@@ -134,13 +123,13 @@ func (s *Service) UpdateMetadata(ctx context.Context, by auth.Actor, k registry.
 		ops = append(ops, registry.Op{PutOverride: put(k, t, Operated{Metadata: b.apply(laid), Set: true})})
 		out = append(out, Updated{t, kindOf(e.Publisher)})
 		if len(ops) == maxOps {
-			if err := s.register(ctx, by, k, ops...); err != nil {
+			if err := s.commit(ctx, by, k, ops...); err != nil {
 				return out, err
 			}
 			ops = nil
 		}
 	}
-	return out, s.register(ctx, by, k, ops...)
+	return out, s.commit(ctx, by, k, ops...)
 }
 
 func (b *Batch) names(e *registry.Endpoint) bool {
@@ -212,7 +201,7 @@ func (s *Service) SetHealth(ctx context.Context, by auth.Actor, k registry.Servi
 	if !healthy {
 		status = registry.Critical
 	}
-	return s.register(ctx, by, k, registry.Op{SetStatus: &registry.StatusChange{
+	return s.commit(ctx, by, k, registry.Op{SetStatus: &registry.StatusChange{
 		Instance: registry.InstanceKey{Publisher: e.Publisher.Key, Service: k, Subset: e.Subset, ID: idOf(e.Instance)},
 		Status:   status,
 	}})

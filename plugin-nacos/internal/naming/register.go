@@ -33,7 +33,7 @@ func (s *Service) publish(ctx context.Context, c Client, k registry.ServiceKey, 
 			return err
 		}
 	}
-	snap, err := s.snapshot(ctx, k)
+	snap, err := s.glance(ctx, k)
 	if err != nil {
 		return err
 	}
@@ -142,11 +142,7 @@ func (s *Service) RegisterPersistent(ctx context.Context, by auth.Actor, k regis
 	p := registry.PublisherKey{Owner: s.owner, Scope: persistentScope(in.IP, in.Port)}
 	in.number(Client{ID: p.Scope}, k)
 	r := in.registration(k, p)
-	ops := append(s.drops(snap, p, r.Subset), registry.Op{PutInstance: &r})
-	if err := txn.Register(ctx, s.committer, by, ops...); err != nil {
-		return fmt.Errorf("register in %v: %w", k, err)
-	}
-	return nil
+	return s.commit(ctx, by, k, append(s.drops(snap, p, r.Subset), registry.Op{PutInstance: &r})...)
 }
 
 // DeregisterPersistent removes the persistent instance at an address, whatever
@@ -156,13 +152,18 @@ func (s *Service) DeregisterPersistent(ctx context.Context, by auth.Actor, k reg
 	if err != nil {
 		return err
 	}
-	ops := s.drops(snap, registry.PublisherKey{Owner: s.owner, Scope: persistentScope(ip, port)}, "")
+	return s.commit(ctx, by, k, s.drops(snap, registry.PublisherKey{Owner: s.owner, Scope: persistentScope(ip, port)}, "")...)
+}
+
+// commit makes persistent changes of one service.
+func (s *Service) commit(ctx context.Context, by auth.Actor, k registry.ServiceKey, ops ...registry.Op) error {
 	if len(ops) == 0 {
 		return nil
 	}
 	if err := txn.Register(ctx, s.committer, by, ops...); err != nil {
-		return fmt.Errorf("deregister from %v: %w", k, err)
+		return fmt.Errorf("change %v: %w", k, err)
 	}
+	s.special.note(k) // it may be; the stream of changes knows better
 	return nil
 }
 

@@ -1,9 +1,11 @@
 package naming
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
+	"sort"
 	"time"
 
 	"go.uber.org/zap"
@@ -33,7 +35,7 @@ type Settings struct {
 }
 
 // Service registers and reads by the rules of Nacos. All methods are safe for
-// concurrent use, but for OnChange and Source, which belong before Run.
+// concurrent use, but for OnChange, OnReset and Source, which belong before Run.
 type Service struct {
 	catalog   registry.Catalog
 	ephemeral registry.Ephemeral
@@ -46,6 +48,7 @@ type Service struct {
 	fragment  memo.ID
 	silent    bool
 	now       func() time.Time
+	special   special
 	listeners []listener
 	sources   []Source
 }
@@ -122,22 +125,36 @@ func kindOf(p *registry.Publisher) Kind {
 	return Persistent
 }
 
-// find returns the endpoint at an address, Nacos' own before others; nil when
-// there is none. Endpoints are sorted by cluster and host within one origin.
+// find returns the endpoint at an address in this datacenter, Nacos' own before
+// others; nil when there is none. Endpoints are sorted by origin, cluster, host
+// and port.
 func (s *Service) find(snap *registry.Snapshot, cluster, ip string, port uint16) *registry.Endpoint {
 	if snap == nil {
 		return nil
 	}
+	es := snap.Endpoints
+	at := sort.Search(len(es), func(i int) bool {
+		return cmp.Or(cmp.Compare(originOf(&es[i]), ""), cmp.Compare(es[i].Subset, cluster),
+			cmp.Compare(es[i].Host, ip), cmp.Compare(es[i].Port, port)) >= 0
+	})
 	var foreign *registry.Endpoint
-	for i := range snap.Endpoints {
-		e := &snap.Endpoints[i]
-		if e.Port != port || e.Host != ip || e.Subset != cluster {
-			continue
-		}
-		if s.own(e) {
+	for ; at < len(es); at++ {
+		e := &es[at]
+		switch {
+		case e.Port != port || e.Host != ip || e.Subset != cluster || originOf(e) != "":
+			return foreign
+		case s.own(e):
 			return e
 		}
 		foreign = e
 	}
 	return foreign
+}
+
+// originOf is the datacenter that an endpoint is from; blank for this one.
+func originOf(e *registry.Endpoint) string {
+	if e.Publisher.Info == nil {
+		return ""
+	}
+	return e.Publisher.Info.Origin
 }

@@ -38,7 +38,7 @@ func (s *Service) Create(ctx context.Context, by auth.Actor, k registry.ServiceK
 		d.Kind = Persistent
 	}
 	x := serviceExt{Kind: d.Kind}
-	err = s.register(ctx, by, k, registry.Op{PutService: &registry.ServicePut{Service: d.service(k, nil), Ext: x.bytes(), New: true}})
+	err = s.commit(ctx, by, k, registry.Op{PutService: &registry.ServicePut{Service: d.service(k, nil), Ext: x.bytes(), New: true}})
 	if errors.Is(err, kv.ErrConflict) {
 		return exists
 	}
@@ -55,7 +55,7 @@ func (s *Service) Redefine(ctx context.Context, by auth.Actor, k registry.Servic
 	if snap == nil {
 		return noService("service " + Grouped(k) + " not found!")
 	}
-	return s.register(ctx, by, k, registry.Op{PutService: &registry.ServicePut{Service: d.service(k, snap.Service)}})
+	return s.commit(ctx, by, k, registry.Op{PutService: &registry.ServicePut{Service: d.service(k, snap.Service)}})
 }
 
 // service is the definition over what is set already.
@@ -78,7 +78,7 @@ func (s *Service) Remove(ctx context.Context, by auth.Actor, k registry.ServiceK
 	case len(snap.Endpoints) > 0:
 		return &Error{ServiceNotEmpty, "Service " + Grouped(k) + " is not empty, can't be delete. Please unregister instance first"}
 	}
-	return s.register(ctx, by, k, registry.Op{DropService: &k})
+	return s.commit(ctx, by, k, registry.Op{DropService: &k})
 }
 
 // The types of health checkers.
@@ -150,7 +150,7 @@ func (s *Service) SetCluster(ctx context.Context, by auth.Actor, k registry.Serv
 	checkers[c.Name] = c.Checker
 	x.Checkers = checkers
 	service.Subsets = subsets(service.Subsets, &c)
-	return s.register(ctx, by, k, registry.Op{PutService: &registry.ServicePut{Service: service, Ext: x.bytes()}})
+	return s.commit(ctx, by, k, registry.Op{PutService: &registry.ServicePut{Service: service, Ext: x.bytes()}})
 }
 
 func subsets(old []registry.Subset, c *Cluster) []registry.Subset {

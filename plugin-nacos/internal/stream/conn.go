@@ -2,6 +2,7 @@ package stream
 
 import (
 	"net"
+	"strconv"
 	"strings"
 	"sync"
 	"sync/atomic"
@@ -62,6 +63,12 @@ func (c *Conn) ID() string { return c.id }
 
 // Remote is the host part of the peer's address.
 func (c *Conn) Remote() string { return c.remote }
+
+// Port is the port of the peer's address.
+func (c *Conn) Port() int {
+	n, _ := strconv.Atoi(c.id[strings.LastIndexByte(c.id, '_')+1:]) // 0 for an address without
+	return n
+}
 
 // Setup returns what the client said, nil before it registered.
 func (c *Conn) Setup() *Setup { return c.setup.Load() }

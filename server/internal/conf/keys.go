@@ -136,6 +136,26 @@ func nacosKeys() []Key {
 			Name: "nacos.config.push.maxRetryTime", Kind: Int, Default: "50", Plugin: "nacos.config.push_retries",
 			Doc: "unacknowledged pushes after which a connection is dropped",
 		},
+		{
+			Name: "nacos.naming.push.pushTaskDelay", Kind: Int, Default: "0", Plugin: "nacos.naming.push_delay_ms",
+			Doc: "milliseconds from a change of a service to its push; 0: none after a quiet time, up to 500 in churn",
+		},
+		{
+			Name: "nacos.naming.push.pushTaskTimeout", Kind: Int, Default: "5000", Plugin: "nacos.naming.push_timeout_ms",
+			Doc: "milliseconds a client has to acknowledge a list of instances",
+		},
+		{
+			Name: "nacos.naming.push.pushTaskRetryDelay", Kind: Int, Default: "1000", Plugin: "nacos.naming.push_retry_delay_ms",
+			Doc: "milliseconds until a list that was not acknowledged is pushed again",
+		},
+		{
+			Name: "nacos.naming.push.warmUp", Kind: Int, Default: "5000", Plugin: "nacos.naming.warm_up_ms",
+			Doc: "milliseconds after the start in which no list is pushed that is shorter than one shown before",
+		},
+		{
+			Name: "nacos.naming.expireInstance", Kind: Bool, Default: "true", Plugin: "nacos.naming.expire_instances",
+			Doc: "remove ephemeral HTTP instances that no longer beat; false keeps them, unhealthy",
+		},
 	}
 }
 
