@@ -22,6 +22,9 @@ var (
 	ErrTokenExpired   = tokenError("token expired")
 	ErrTokenSignature = tokenError("invalid signature")
 	ErrTokenAlgorithm = tokenError("unsupported signature algorithm")
+	// ErrTokenSubject is a token in order whose user is not there any more, or is
+	// not enabled.
+	ErrTokenSubject = tokenError("user of the token gone")
 )
 
 type tokenError string
@@ -106,7 +109,8 @@ type Decision struct {
 // Auth authenticates callers and decides.
 type Auth interface {
 	// Authenticate checks credentials; ErrCredentials (or a token error) or
-	// *LockedError on refusal. Verified tokens cost a map lookup (CTR-A01).
+	// *LockedError on refusal. Verified tokens and passwords cost a map lookup
+	// (CTR-A01): some clients send a password with every request.
 	Authenticate(ctx context.Context, c Credentials) (*Identity, error)
 	// Authorize answers each request; a nil identity is anonymous and is
 	// refused everything.

@@ -2,6 +2,9 @@ package authz
 
 import (
 	"context"
+	"crypto/hmac"
+	"crypto/sha256"
+	"encoding/binary"
 	"time"
 
 	"github.com/easynet-cn/batata/core/auth"
@@ -19,7 +22,7 @@ func (e *Engine) Authenticate(ctx context.Context, c auth.Credentials) (*auth.Id
 	if c.User == "" {
 		return nil, auth.ErrCredentials
 	}
-	return e.byPassword(p, c)
+	return e.byPassword(ctx, p, c)
 }
 
 func (e *Engine) byToken(p *policy, c auth.Credentials) (*auth.Identity, error) {
@@ -31,29 +34,49 @@ func (e *Engine) byToken(p *policy, c auth.Credentials) (*auth.Identity, error) 
 		return nil, err
 	}
 	if u, ok := p.users[subject]; !ok || !u.Enabled {
-		return nil, auth.ErrTokenInvalid
+		return nil, auth.ErrTokenSubject
 	}
 	id := p.identity(subject, "token", expires)
 	e.verdicts.remember(c.Token, id)
 	return withAddr(id, c.Addr), nil
 }
 
-func (e *Engine) byPassword(p *policy, c auth.Credentials) (*auth.Identity, error) {
+func (e *Engine) byPassword(ctx context.Context, p *policy, c auth.Credentials) (*auth.Identity, error) {
 	key := c.User + "\x00" + c.Addr
 	if err := e.logins.check(key); err != nil {
 		return nil, err
+	}
+	proof := e.proof(c)
+	if id := e.passwords.lookup(proof, p.epoch, e.settings.Now()); id != nil {
+		return withAddr(id, c.Addr), nil
 	}
 	u, known := p.users[c.User]
 	stored := unknownHash
 	if known {
 		stored = u.Hash
 	}
-	if !matches(stored, c.Password) || !known || !u.Enabled {
+	right, err := e.hashes.matches(ctx, stored, c.Password)
+	if err != nil {
+		return nil, err
+	}
+	if !right || !known || !u.Enabled {
 		e.logins.fail(key)
 		return nil, auth.ErrCredentials
 	}
 	e.logins.clear(key)
-	return withAddr(p.identity(c.User, "password", time.Time{}), c.Addr), nil
+	id := p.identity(c.User, "password", time.Time{})
+	e.passwords.remember(proof, id)
+	return withAddr(id, c.Addr), nil
+}
+
+// proof is what a verified password is remembered by. It tells nothing about the
+// password to who has not the key, which is of this process alone.
+func (e *Engine) proof(c auth.Credentials) string {
+	mac := hmac.New(sha256.New, e.proofKey)
+	mac.Write(binary.BigEndian.AppendUint64(nil, uint64(len(c.User))))
+	mac.Write([]byte(c.User))
+	mac.Write(c.Password)
+	return string(mac.Sum(nil))
 }
 
 func (p *policy) identity(user, source string, expires time.Time) *auth.Identity {

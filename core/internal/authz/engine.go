@@ -4,14 +4,16 @@
 // Everything it knows lies in replicated tables of core, so that a change holds
 // on every member as soon as it is applied. For decisions it keeps one immutable
 // policy, rebuilt from the tables when one of them has moved; verified tokens
-// are remembered until that happens (CTR-A01). Failed logins are counted per
-// user and address in memory.
+// and passwords are remembered until that happens (CTR-A01), passwords by a keyed
+// digest. Failed logins are counted per user and address in memory.
 //
 // The package owns no goroutine. Start reading at New.
 package authz
 
 import (
 	"context"
+	"crypto/rand"
+	"crypto/sha256"
 	"errors"
 	"fmt"
 	"sync/atomic"
@@ -56,10 +58,14 @@ type Settings struct {
 type Engine struct {
 	settings Settings
 	tokens   signer
-	verdicts verdicts
+	verdicts verdicts  // of tokens
 	logins   *attempts // per user and address
 	setups   *attempts // per address
 	policy   atomic.Pointer[policy]
+
+	hashes    comparer
+	passwords verdicts // of proofs
+	proofKey  []byte
 }
 
 var (
@@ -84,11 +90,15 @@ func New(s Settings) (*Engine, error) {
 	if s.Logger == nil {
 		s.Logger = zap.NewNop()
 	}
+	proofKey := make([]byte, sha256.Size)
+	rand.Read(proofKey) // never returns an error
 	return &Engine{
 		settings: s,
 		tokens:   signer{secret: s.Secret, now: s.Now},
 		logins:   newAttempts(s.Now),
 		setups:   newAttempts(s.Now),
+		hashes:   newComparer(),
+		proofKey: proofKey,
 	}, nil
 }
 

@@ -233,8 +233,8 @@ func TestToken(t *testing.T) {
 		t.Errorf("Authenticate(forged) = %v, want %v", err, auth.ErrTokenSignature)
 	}
 	f.apply(t, auth.Op{PutUser: &auth.User{Name: "alice"}})
-	if _, err := with(token, "a"); !errors.Is(err, auth.ErrTokenInvalid) {
-		t.Errorf("Authenticate(token of a disabled user) = %v, want %v", err, auth.ErrTokenInvalid)
+	if _, err := with(token, "a"); !errors.Is(err, auth.ErrTokenSubject) || !errors.Is(err, auth.ErrCredentials) {
+		t.Errorf("Authenticate(token of a disabled user) = %v, want %v", err, auth.ErrTokenSubject)
 	}
 	f.apply(t, auth.Op{PutUser: &auth.User{Name: "alice", Enabled: true}})
 	if _, err := with(token, "a"); err != nil {

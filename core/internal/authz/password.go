@@ -1,8 +1,10 @@
 package authz
 
 import (
+	"context"
 	"errors"
 	"fmt"
+	"runtime"
 	"strings"
 	"unicode/utf8"
 
@@ -35,12 +37,32 @@ func hash(password []byte) (string, error) {
 	return string(b), nil
 }
 
-// matches compares a password with a hash in the time bcrypt takes.
-func matches(hash string, password []byte) bool {
-	if utf8.RuneCount(password) > maxPassword {
-		return false
+// comparer compares passwords with hashes, on a part of the processors only:
+// whoever guesses, from however many addresses, leaves the others to the rest.
+type comparer struct {
+	room    chan struct{} // holds one for each comparison under way
+	compare func(hash, password []byte) error
+}
+
+func newComparer() comparer {
+	return comparer{
+		room:    make(chan struct{}, max(1, runtime.GOMAXPROCS(0)/2)),
+		compare: bcrypt.CompareHashAndPassword,
 	}
-	return bcrypt.CompareHashAndPassword([]byte(hash), cut(password)) == nil
+}
+
+// matches compares a password with a hash in the time bcrypt takes.
+func (c comparer) matches(ctx context.Context, hash string, password []byte) (bool, error) {
+	if utf8.RuneCount(password) > maxPassword {
+		return false, nil
+	}
+	select {
+	case c.room <- struct{}{}:
+	case <-ctx.Done():
+		return false, fmt.Errorf("check password: %w", ctx.Err())
+	}
+	defer func() { <-c.room }()
+	return c.compare([]byte(hash), cut(password)) == nil, nil
 }
 
 func cut(password []byte) []byte { return password[:min(len(password), maxPassword)] }

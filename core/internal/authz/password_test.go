@@ -37,8 +37,12 @@ func TestHash(t *testing.T) {
 			if err != nil || !strings.HasPrefix(h, "$2a$10$") {
 				t.Fatalf("hash() = %q, %v, want $2a$10$", h, err)
 			}
-			if !matches(h, []byte(tt.password)) || matches(h, []byte(tt.password[1:])) {
-				t.Error("matches() does not tell the password from another")
+			c := newComparer()
+			right, err := c.matches(t.Context(), h, []byte(tt.password))
+			wrong, err2 := c.matches(t.Context(), h, []byte(tt.password[1:]))
+			long, err3 := c.matches(t.Context(), h, []byte(tt.password+strings.Repeat("x", 72)))
+			if !right || wrong || long || err != nil || err2 != nil || err3 != nil {
+				t.Errorf("matches() = %v, %v, %v, want the password told from others", right, wrong, long)
 			}
 		})
 	}

@@ -62,7 +62,7 @@ func (s signer) verify(token string) (subject string, expires time.Time, err err
 		return "", time.Time{}, auth.ErrTokenInvalid
 	}
 	parts := strings.Split(token, ".")
-	if len(parts) != 3 {
+	if len(parts) != 3 || parts[2] == "" { // an empty part at the end counts as none
 		return "", time.Time{}, auth.ErrTokenInvalid
 	}
 	method := headers[parts[0]]

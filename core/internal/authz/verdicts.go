@@ -7,18 +7,19 @@ import (
 	"github.com/easynet-cn/batata/core/auth"
 )
 
-// maxVerdicts bounds the remembered tokens; beyond it all are forgotten, which
+// maxVerdicts bounds the remembered proofs; beyond it all are forgotten, which
 // costs one verification each.
 const maxVerdicts = 8192
 
-// verdicts remembers verified tokens of one epoch.
+// verdicts remembers what was verified in one epoch: tokens, or proofs of
+// passwords.
 type verdicts struct {
 	mu    sync.RWMutex // guards epoch and known
 	epoch uint64
 	known map[string]*auth.Identity
 }
 
-// lookup returns the identity of a token verified at this epoch and still
+// lookup returns the identity of what was verified at this epoch and is still
 // valid, or nil.
 func (v *verdicts) lookup(token string, epoch uint64, now time.Time) *auth.Identity {
 	v.mu.RLock()
@@ -27,7 +28,7 @@ func (v *verdicts) lookup(token string, epoch uint64, now time.Time) *auth.Ident
 		return nil
 	}
 	id := v.known[token]
-	if id == nil || id.Expires.Unix() < now.Unix() {
+	if id == nil || !id.Expires.IsZero() && id.Expires.Unix() < now.Unix() {
 		return nil
 	}
 	return id
