@@ -7,6 +7,7 @@ import (
 	"strings"
 	"sync"
 	"testing"
+	"time"
 
 	"github.com/easynet-cn/batata/core/auth"
 	"github.com/easynet-cn/batata/core/plugin/plugintest"
@@ -104,9 +105,7 @@ func TestRoutesAndIdentities(t *testing.T) {
 		t.Errorf("refusal of nobody = %s, want the text that clients know", a.body)
 	}
 	a = s.get("/nacos/v3/client/cs/config?dataId=a&groupName=G", "Accesstoken", "x.y.z")
-	if !strings.Contains(a.body, `"code":10001`) || !strings.Contains(a.body, "unsupported signature algorithm") {
-		t.Errorf("refusal of a token = %s, want code 10001 and the reason", a.body)
-	}
+	s.want(a, http.StatusForbidden, `{"code":10001,"message":"access denied","data":"Code: 401, Message: unsupported signature algorithm."}`)
 }
 
 // A right is asked on what the handler touches: names of another generation, and
@@ -156,10 +155,12 @@ func TestRightsOnWhatIsTouched(t *testing.T) {
 
 // NAC-AUT-03, PRD-12, SEC-07: logins.
 func TestLogin(t *testing.T) {
-	s := newSite(t, plugintest.Settings{Auth: secret})
+	set := plugintest.Settings{Auth: secret}
+	set.Auth.TTL = time.Hour
+	s := newSite(t, set)
 	stale := url.Values{"username": {"nacos"}, "password": {"nacos"}}
 	a := s.form(http.MethodPost, "/nacos/v1/auth/login", stale)
-	s.want(a, http.StatusOK, `{"accessToken":"AUTH_DISABLED","tokenTtl":18000,"globalAdmin":false,"username":"nacos"}`)
+	s.want(a, http.StatusOK, `{"accessToken":"AUTH_DISABLED","tokenTtl":3600,"globalAdmin":false,"username":"nacos"}`)
 	s.admin()
 	a = s.form(http.MethodPost, "/nacos/v1/auth/users/login", stale)
 	s.want(a, http.StatusForbidden, "User not found! Please check user exist or password is right!")
@@ -171,6 +172,88 @@ func TestLogin(t *testing.T) {
 	if a.status != http.StatusOK || !strings.Contains(a.body, `"globalAdmin":true`) {
 		t.Errorf("login by token = %d %q, want the administrator", a.status, a.body)
 	}
+	for _, header := range [][]string{{"Accesstoken", token}, {"Username", "nacos", "Password", password}} {
+		if a := s.form(http.MethodPost, "/nacos/v1/auth/users/login", stale, header...); a.status != http.StatusForbidden {
+			t.Errorf("login by %s of a header = %d %q, want 403", header[0], a.status, a.body)
+		}
+	}
+}
+
+// NAC-AUT-02: a login by a token tells what is left of it, and makes it live no
+// longer.
+func TestLoginByToken(t *testing.T) {
+	s := newSite(t, guarded())
+	s.admin()
+	id, err := s.Node().Auth().Authenticate(t.Context(), auth.Credentials{User: "nacos", Password: []byte(password)})
+	if err != nil {
+		t.Fatal(err)
+	}
+	token, _, err := s.Node().Auth().Issue(t.Context(), id, 100*time.Second)
+	if err != nil {
+		t.Fatal(err)
+	}
+	var got struct {
+		AccessToken string
+		TokenTTL    int
+	}
+	for _, target := range []string{"/nacos/v1/auth/login", "/nacos/v1/auth/users/login", "/nacos/v3/auth/user/login?username=nacos"} {
+		a := s.form(http.MethodPost, target, url.Values{"accessToken": {token}})
+		if err := json.Unmarshal([]byte(a.body), &got); err != nil || got.AccessToken != token || got.TokenTTL < 60 || got.TokenTTL > 100 {
+			t.Errorf("login at %s by a token of 100 s = %d %s, want the same", target, a.status, a.body)
+		}
+		if h := a.header.Get("Authorization"); h != "Bearer "+token {
+			t.Errorf("Authorization = %q, want the token", h)
+		}
+	}
+	if a := s.form(http.MethodPost, "/nacos/v1/auth/login", url.Values{"accessToken": {"x.y.z"}, "username": {"nacos"}, "password": {password}}); a.status != http.StatusForbidden {
+		t.Errorf("login by a bad token and a good password = %d %s, want 403: the token wins", a.status, a.body)
+	}
+}
+
+// NAC-AUT-04, 08, NAD-AUTH-50: where credentials are found, and which of them count.
+func TestCredentials(t *testing.T) {
+	s := newSite(t, guarded())
+	s.admin()
+	s.publish("a", "c", "accessToken", s.login("nacos", password))
+	token := s.login("nacos", password)
+	const read = configs + "?dataId=a&group=G"
+	userPass := "&username=nacos&password=" + url.QueryEscape(password)
+	for _, tt := range []struct {
+		what, query string
+		header      []string
+		allowed     bool
+	}{
+		{"nothing", "", nil, false},
+		{"token in the query", "&accessToken=" + token, nil, true},
+		{"in another case", "&ACCESSTOKEN=" + token, nil, true},
+		{"in a header", "", []string{"accesstoken", token}, true},
+		{"as bearer", "", []string{"Authorization", "Bearer " + token}, true},
+		{"as bearer of a parameter", "&authorization=Bearer+" + token, nil, true},
+		{"a bad bearer wins over a good token", "&accessToken=" + token, []string{"Authorization", "Bearer junk"}, false},
+		{"a good bearer wins over a bad token", "&accessToken=junk", []string{"Authorization", "Bearer " + token}, true},
+		{"a bearer without a token is none", "&accessToken=" + token, []string{"Authorization", "Bearer "}, true},
+		{"another scheme is none", "&accessToken=" + token, []string{"Authorization", "Basic bmFjb3M="}, true},
+		{"a parameter wins over its header", "&accessToken=junk", []string{"Accesstoken", token}, false},
+		{"a blank parameter does not", "&accessToken=+", []string{"Accesstoken", token}, true},
+		{"user and password", userPass, nil, true},
+		{"in another case", strings.Replace(strings.Replace(userPass, "username", "userName", 1), "password", "PassWord", 1), nil, true},
+		{"in headers", "", []string{"Username", "nacos", "Password", password}, true},
+		{"user in the query, password in a header", "&username=nacos", []string{"Password", password}, true},
+		{"a wrong password", "&username=nacos&password=x", nil, false},
+		{"a user without a password", "&username=nacos", nil, false},
+		{"a bad token wins over a good password", userPass + "&accessToken=junk", nil, false},
+		{"a blank token does not", userPass + "&accessToken=", nil, true},
+		{"signatures of an access key are ignored", "&accessToken=" + token + "&ak=a&data=d&signature=s", []string{"Spas-AccessKey", "ak", "Timestamp", "1", "Spas-Signature", "c2ln"}, true},
+		{"and open nothing", "&ak=a&data=d&signature=s", []string{"Spas-AccessKey", "ak", "Timestamp", "1", "Spas-Signature", "c2ln"}, false},
+	} {
+		a := s.get(read+tt.query, tt.header...)
+		if tt.allowed && (a.status != http.StatusOK || a.body != "c") || !tt.allowed && a.status != http.StatusForbidden {
+			t.Errorf("%s = %d %.200q, want allowed %t", tt.what, a.status, a.body, tt.allowed)
+		}
+	}
+	form := url.Values{"dataId": {"b"}, "group": {"G"}, "content": {"x"}, "username": {"nacos"}, "password": {password}}
+	s.want(s.form(http.MethodPost, configs, form), http.StatusOK, "true")
+	s.want(s.form(http.MethodDelete, read, url.Values{"accessToken": {token}}), http.StatusOK, "true")
 }
 
 // PRD-12: the first administrator, once, from this machine or with the token.

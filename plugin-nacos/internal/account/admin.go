@@ -20,9 +20,13 @@ type made struct {
 	Password string `json:"password"`
 }
 
+// taken is what the second caller is told, with HTTP status 200 and code 409
+// (NAD-AUTH-02); V3 ends it with a period.
+const taken = "have admin user cannot use it"
+
 // firstAdmin creates the first administrator, once (PRD-12). A blank password
 // is replaced by a random one, which the answer shows.
-func (a *API) firstAdmin(answer func(*web.Call, made) error, refuse func(*web.Call, string) error) func(*web.Call) error {
+func (a *API) firstAdmin(answer func(*web.Call, made) error, refuse func(*web.Call) error) func(*web.Call) error {
 	return func(c *web.Call) error {
 		password := c.Param("password")
 		if password == "" {
@@ -36,7 +40,7 @@ func (a *API) firstAdmin(answer func(*web.Call, made) error, refuse func(*web.Ca
 			User: adminName, Password: []byte(password), Local: c.Local(), Addr: c.Peer(), Token: token,
 		})
 		if errors.Is(err, auth.ErrBootstrapped) {
-			return refuse(c, err.Error())
+			return refuse(c)
 		}
 		if err != nil {
 			return fmt.Errorf("first administrator: %w", err)
@@ -46,14 +50,14 @@ func (a *API) firstAdmin(answer func(*web.Call, made) error, refuse func(*web.Ca
 	}
 }
 
-func answerV1(c *web.Call, m made) error { return c.Value(m) }
+func answerV1(c *web.Call, m made) error { return c.JSON(m) }
 
 func answerV3(c *web.Call, m made) error { return c.Data(m) }
 
-// The second caller is told with HTTP status 200 and code 409 (NAD-AUTH-02).
+func refuseV1(c *web.Call) error {
+	return c.JSON(web.RestResult{Code: http.StatusConflict, Data: taken})
+}
 
-func refuseV1(c *web.Call, why string) error { return c.Rest(http.StatusConflict, why, nil) }
-
-func refuseV3(c *web.Call, why string) error {
-	return c.Result(http.StatusOK, web.Result{Code: http.StatusConflict, Message: why})
+func refuseV3(c *web.Call) error {
+	return c.Result(http.StatusOK, web.Result{Code: http.StatusConflict, Message: taken + "."})
 }

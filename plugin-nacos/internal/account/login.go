@@ -20,39 +20,54 @@ type grantedTo struct {
 	User  string `json:"username"`
 }
 
-// What a login is answered while nobody has an account (PRD-12, NAC-AUT-07).
-const (
-	tokenNobody = "AUTH_DISABLED"
-	ttlNobody   = 5 * time.Hour
-)
+// tokenNobody is what a login is answered while nobody has an account (PRD-12,
+// NAC-AUT-07). It opens nothing.
+const tokenNobody = "AUTH_DISABLED"
 
 // login takes a token or user and password, from query and form alike
-// (NAC-AUT-04, NAD-AUTH-01).
+// (NAC-AUT-04, NAD-AUTH-01). A token is answered as it is: a login by it makes it
+// live no longer (NAC-AUT-02).
 func (a *API) login(c *web.Call) error {
-	proof := authmap.Credentials(c.Param, func(name string) string {
+	proof := authmap.Credentials(c.ParamAnyCase, func(name string) string {
 		if name == authmap.HeaderAuthorization {
 			return c.R.Header.Get(name)
 		}
 		return ""
 	})
+	if proof.Token == "" {
+		if err := c.Require(authmap.ParamUser, authmap.ParamPassword); err != nil {
+			return err //nolint:wrapcheck // told by the table of errors
+		}
+	}
 	proof.Addr, proof.Plane = c.Peer(), auth.Client
 	id, err := a.auth.Authenticate(c.Context(), proof)
 	if errors.Is(err, auth.ErrCredentials) {
 		if nobody, e := a.nobody(c.Context()); e == nil && nobody {
-			return a.grant(c, grantedTo{Token: tokenNobody, TTL: int64(ttlNobody.Seconds()), User: proof.User})
+			return a.toNobody(c, proof.User)
 		}
 		return auth.ErrCredentials //nolint:wrapcheck // one answer for all of them
 	}
 	if err != nil {
 		return err //nolint:wrapcheck // told by the table of errors
 	}
-	token, ttl, err := a.auth.Issue(c.Context(), id, 0)
+	out := grantedTo{Token: proof.Token, Admin: id.Actor.Admin, User: id.Actor.Subject}
+	ttl := time.Until(id.Expires)
+	if out.Token == "" {
+		if out.Token, ttl, err = a.auth.Issue(c.Context(), id, 0); err != nil {
+			return fmt.Errorf("issue token: %w", err)
+		}
+	}
+	out.TTL = max(0, int64(ttl.Seconds()))
+	return a.grant(c, out)
+}
+
+// toNobody answers with the whole life of a token (NAC-AUT-07).
+func (a *API) toNobody(c *web.Call, user string) error {
+	_, ttl, err := a.auth.Issue(c.Context(), &auth.Identity{}, 0) // nobody's, and not handed out
 	if err != nil {
 		return fmt.Errorf("issue token: %w", err)
 	}
-	return a.grant(c, grantedTo{
-		Token: token, TTL: int64(ttl.Seconds()), Admin: id.Actor.Admin, User: id.Actor.Subject,
-	})
+	return a.grant(c, grantedTo{Token: tokenNobody, TTL: int64(ttl.Seconds()), User: user})
 }
 
 // nobody says that clients need no login and that there is no account at all:

@@ -28,10 +28,10 @@ func (a *API) Routes() []web.Route {
 		return web.Route{Method: http.MethodPost, Path: path, Access: open, Style: s, Handle: h}
 	}
 	return []web.Route{
-		post("/v1/auth/login", web.Bare, a.login),
-		post("/v1/auth/users/login", web.Bare, a.login),
+		post("/v1/auth/login", web.AccountV1, a.login),
+		post("/v1/auth/users/login", web.AccountV1, a.login),
 		post("/v3/auth/user/login", web.Account, a.login),
-		post("/v1/auth/users/admin", web.Bare, a.firstAdmin(answerV1, refuseV1)),
+		post("/v1/auth/users/admin", web.AccountV1, a.firstAdmin(answerV1, refuseV1)),
 		post("/v3/auth/user/admin", web.Account, a.firstAdmin(answerV3, refuseV3)),
 	}
 }

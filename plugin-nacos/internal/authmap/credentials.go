@@ -21,18 +21,20 @@ type Source func(name string) string
 
 // Credentials finds what a request proves itself with (NAD-AUTH-50): a bearer
 // token first, then the token, then user and password; a parameter wins over
-// the header of the same name. Addr and Plane are left to the caller.
+// the header of the same name, and a blank one of them is none. Addr and Plane are
+// left to the caller, as is that names are found in any case (NAC-AUT-08).
 func Credentials(param, header Source) auth.Credentials {
 	either := func(name string) string {
-		if v := param(name); v != "" {
+		if v := param(name); strings.TrimSpace(v) != "" {
 			return v
 		}
 		return header(name)
 	}
-	if token, ok := strings.CutPrefix(either(HeaderAuthorization), bearer); ok {
-		return auth.Credentials{Token: strings.TrimSpace(token)}
+	token, ok := strings.CutPrefix(either(HeaderAuthorization), bearer)
+	if !ok || strings.TrimSpace(token) == "" {
+		token = either(ParamToken)
 	}
-	if token := either(ParamToken); token != "" {
+	if token = strings.TrimSpace(token); token != "" {
 		return auth.Credentials{Token: token}
 	}
 	c := auth.Credentials{User: either(ParamUser)}

@@ -59,6 +59,8 @@ func unknown(err error) *Denied {
 		d.Text = textAlgorithm
 	case errors.Is(err, auth.ErrTokenInvalid):
 		d.Text = textInvalid
+	case errors.Is(err, auth.ErrTokenSubject):
+		d.Code, d.Text = 403, TextForbidden // NAD-AUTH-60
 	}
 	return d
 }

@@ -32,6 +32,8 @@ const (
 	// Account is Enveloped with the text for people as the message too
 	// (NAD-DEC-03).
 	Account
+	// AccountV1 is Bare as the accounts of V1 are told: JSON of no charset.
+	AccountV1
 )
 
 // The media types in use.
@@ -155,11 +157,13 @@ func (r *Router) fail(route *Route, c *Call, err error) {
 	}
 	switch route.Style {
 	case Bare:
-		failBare(c, a, err)
+		failBare(c, a, err, contentJSONUTF8)
+	case AccountV1:
+		failBare(c, a, err, contentJSON)
 	case Naming:
 		failNaming(c, a, err)
 	default:
-		failEnveloped(route.Style, c, a, err)
+		failEnveloped(route, c, a, err)
 	}
 }
 
@@ -183,7 +187,7 @@ func told(err error) errs.Answer {
 	return errs.Of(err)
 }
 
-func failBare(c *Call, a errs.Answer, err error) {
+func failBare(c *Call, a errs.Answer, err error, kind string) {
 	var (
 		missing *MissingError
 		denied  *authmap.Denied
@@ -194,17 +198,17 @@ func failBare(c *Call, a errs.Answer, err error) {
 		if missing != nil {
 			text = missing.Error()
 		}
-		servletError(c.W, c.R, a.Status, text, contentJSONUTF8)
+		servletError(c.W, c.R, a.Status, text, kind)
 	case a.Plain:
-		write(c.W, a.Status, contentJSONUTF8, []byte(a.Detail+"\r\n"))
+		write(c.W, a.Status, kind, []byte(a.Detail+"\r\n"))
 	case a.False && c.R.Method == http.MethodPost:
-		write(c.W, a.Status, contentJSONUTF8, []byte("false"))
+		write(c.W, a.Status, kind, []byte("false"))
 	case a.Status == http.StatusNotFound:
-		write(c.W, a.Status, contentJSONUTF8, []byte(a.Detail+"\n"))
+		write(c.W, a.Status, kind, []byte(a.Detail+"\n"))
 	case a.Status == http.StatusForbidden, a.Status == http.StatusServiceUnavailable, a.Status == http.StatusTooManyRequests:
-		write(c.W, a.Status, contentJSONUTF8, []byte(a.Detail))
+		write(c.W, a.Status, kind, []byte(a.Detail))
 	default:
-		write(c.W, a.Status, contentJSONUTF8, []byte("caused: "+a.Detail+";"))
+		write(c.W, a.Status, kind, []byte("caused: "+a.Detail+";"))
 	}
 }
 
@@ -237,10 +241,10 @@ func failNaming(c *Call, a errs.Answer, err error) {
 }
 
 // failEnveloped also copies the texts that user interfaces look for into the
-// message (NAD-DEC-03).
-func failEnveloped(s Style, c *Call, a errs.Answer, err error) {
+// message, where they call (NAD-DEC-03).
+func failEnveloped(route *Route, c *Call, a errs.Answer, err error) {
 	out := Result{Code: a.Code, Message: a.Message, Data: a.Detail}
-	if s == EnvelopedV2 {
+	if route.Style == EnvelopedV2 {
 		var convert *ConvertError
 		switch {
 		case a.Plain:
@@ -251,8 +255,9 @@ func failEnveloped(s Style, c *Call, a errs.Answer, err error) {
 			out = Result{Code: 30000, Message: a.Detail}
 		}
 	}
-	var denied *authmap.Denied
-	if s == Account || errors.As(err, &denied) && denied.Expired() {
+	denied, refused := errors.AsType[*authmap.Denied](err)
+	people := route.Access.Plane() != auth.Client
+	if route.Style == Account || refused && denied.Expired() && people {
 		out.Message = a.Detail
 	}
 	if locked, ok := errors.AsType[*auth.LockedError](err); ok {

@@ -31,6 +31,21 @@ func (c *Call) Param(name string) string {
 	return v
 }
 
+// ParamAnyCase is Param by a name in any case: that of credentials (NAC-AUT-08).
+// The name as it is spelled comes first.
+func (c *Call) ParamAnyCase(name string) string {
+	if v, ok := c.params.get(name); ok {
+		return v
+	}
+	for _, p := range c.params {
+		if strings.EqualFold(p.name, name) {
+			v, _ := c.params.get(p.name)
+			return v
+		}
+	}
+	return ""
+}
+
 // Lookup returns a parameter and whether it was sent.
 func (c *Call) Lookup(name string) (string, bool) { return c.params.get(name) }
 

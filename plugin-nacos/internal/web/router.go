@@ -111,7 +111,7 @@ func (r *Router) admit(route *Route, c *Call) (err error) {
 	if a.IsOpen() || !r.gate.Asks(a) || r.gate.Server(c.R.Header.Get) {
 		return nil
 	}
-	proof := authmap.Credentials(c.Param, c.R.Header.Get)
+	proof := authmap.Credentials(c.ParamAnyCase, c.R.Header.Get)
 	proof.Addr, proof.Plane = c.Peer(), a.Plane()
 	c.Identity, err = r.gate.Authenticate(c.Context(), proof)
 	if err != nil {
@@ -170,7 +170,7 @@ func (r *Router) unrouted(w http.ResponseWriter, req *http.Request, err error) {
 		return
 	}
 	kind := contentJSON
-	if strings.Contains(req.URL.Path, "/v1/") {
+	if strings.Contains(req.URL.Path, "/v1/") && !strings.Contains(req.URL.Path, "/v1/auth/") {
 		kind = contentJSONUTF8
 	}
 	if err == echo.ErrMethodNotAllowed { //nolint:errorlint // echo hands over its own value; it has set Allow

@@ -77,6 +77,31 @@ func TestPathParameter(t *testing.T) {
 	}
 }
 
+// NAD-DEC-03, NAD-AUTH-56: that a session is over stands in the message too, where
+// people call; clients are told in the data.
+func TestSessionOver(t *testing.T) {
+	over := &authmap.Denied{Code: 401, Text: "token expired!", Cause: auth.ErrTokenExpired}
+	never := &authmap.Denied{Code: 401, Text: authmap.TextUnknown, Cause: auth.ErrCredentials}
+	for _, c := range []struct {
+		plane   auth.Plane
+		err     error
+		message string
+	}{
+		{auth.Console, over, "Code: 401, Message: token expired!."},
+		{auth.Admin, over, "Code: 401, Message: token expired!."},
+		{auth.Client, over, "access denied"},
+		{auth.Console, never, "access denied"},
+	} {
+		w := serve(t, http.MethodGet, "/nacos/x", Route{
+			Method: http.MethodGet, Path: "/x", Style: Enveloped, Access: authmap.Open(c.plane),
+			Handle: func(*Call) error { return c.err },
+		})
+		if want := `{"code":10001,"message":"` + c.message + `","data":"` + c.err.Error() + `"}`; w.Code != http.StatusForbidden || w.Body.String() != want {
+			t.Errorf("plane %d: %d %s, want 403 %s", c.plane, w.Code, w.Body, want)
+		}
+	}
+}
+
 // NAC-HTP-07..11, NAD-GEN-20..28: one error as each generation tells it.
 func TestStylesOfErrors(t *testing.T) {
 	const cut = "0123456789012345678901234567890123456789012345678901234567890123"
@@ -101,6 +126,9 @@ func TestStylesOfErrors(t *testing.T) {
 		"format V3":               {format, Enveloped, 400, contentJSON, `"code":20002,"message":"parameter validate error","data":"Param 'x' is illegal."`},
 		"denied V1":               {&authmap.Denied{Code: 403, Text: "no"}, Naming, 403, contentJSON, `"status":403,"error":"Forbidden","message":"Code: 403, Message: no."`},
 		"denied V2":               {&authmap.Denied{Code: 403, Text: "no"}, EnvelopedV2, 403, contentJSON, `"code":10001,"message":"access denied"`},
+		"missing V1 account":      {&MissingError{Name: "username"}, AccountV1, 400, contentJSON, `"message":"Required parameter 'username' is not present."`},
+		"wrong password V1":       {auth.ErrCredentials, AccountV1, 403, contentJSON, authmap.TextUnknown},
+		"wrong password V3":       {auth.ErrCredentials, Account, 403, contentJSON, `{"code":10001,"message":"` + authmap.TextUnknown + `","data":"` + authmap.TextUnknown + `"}`},
 		"too large V1":            {ErrTooLarge, Naming, 413, contentText, "request body too large"},
 		"failure V1":              {errors.New("secret"), Naming, 500, contentText, "server error"},
 	} {
