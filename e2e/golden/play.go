@@ -20,6 +20,9 @@ type Options struct {
 	Set     map[string]string // values of ${name}
 	Only    func(path string) bool
 	Timeout time.Duration // of one request; 0: 70s
+	// NoPauses leaves out the pauses between steps, of a scenario that has them only
+	// for what the reference shows late.
+	NoPauses bool
 }
 
 // Play runs one scenario, each step as a subtest named by its id and rows.
@@ -120,7 +123,7 @@ type outcome struct {
 
 // play runs one step and lists its problems.
 func (p *player) play(s *step) []string {
-	if s.WaitMS > 0 {
+	if s.WaitMS > 0 && !p.o.NoPauses {
 		<-time.After(time.Duration(s.WaitMS) * time.Millisecond)
 	}
 	base := p.o.Bases[or(s.Port, "main")]

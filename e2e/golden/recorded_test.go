@@ -155,7 +155,7 @@ func playParrot(t *testing.T, file string, spoil func(*answer), seen func(*step)
 	}
 	srv := httptest.NewServer(parrot{t, by, spoil})
 	defer srv.Close()
-	p := &player{o: Options{Bases: map[string]string{"main": srv.URL}, Timeout: 5 * time.Second}, captured: map[string]any{}, running: map[string]chan outcome{}}
+	p := &player{o: Options{Bases: map[string]string{"main": srv.URL, "console": srv.URL}, Timeout: 5 * time.Second}, captured: map[string]any{}, running: map[string]chan outcome{}}
 	for i := range s.steps {
 		st := &s.steps[i]
 		problems := p.play(st)
