@@ -25,11 +25,12 @@ type Config struct {
 	DataDir    string
 	Durability Durability // empty: Fsync
 	// Tables are the embedder's own, for Node.KV.
-	Tables  []kv.TableSpec
-	Auth    Auth
-	Configs Configs
-	Logger  *zap.Logger           // nil: none
-	Metrics prometheus.Registerer // nil: none
+	Tables   []kv.TableSpec
+	Auth     Auth
+	Configs  Configs
+	Registry Registry
+	Logger   *zap.Logger           // nil: none
+	Metrics  prometheus.Registerer // nil: none
 }
 
 // Auth configures tokens and the first administrator.
@@ -49,6 +50,11 @@ type Configs struct {
 	CacheBytes    int64         // content kept in memory; 0: 64 MiB
 	RetentionAge  time.Duration // history older than this goes; 0: 30 days
 	RetentionKeep int           // but never the newest so many of an item; 0: 10
+}
+
+// Registry configures the service registry.
+type Registry struct {
+	OverrideLinger time.Duration // how long an override outlives its instance; 0: a minute
 }
 
 func (c *Config) fill() {

@@ -118,9 +118,10 @@ func (n *Node) open(c *Config) (err error) {
 func (n *Node) assemble(ctx context.Context, c *Config) (err error) {
 	n.leases = lessor.New(func() bool { return n.raft.Status().Ready }, c.Logger.Named("lease"))
 	n.configs = configraft.New(n.store, c.Configs.CacheBytes, c.Logger.Named("configs"))
-	n.registry = catalog.New(n.identity.ID)
-	rows := catalog.Observe(n.registry, c.Logger.Named("registry"))
-	if err := errors.Join(n.store.Observe(n.leases), n.store.Observe(n.configs), n.store.Observe(rows)); err != nil {
+	n.registry = catalog.New(catalog.Settings{
+		Member: n.identity.ID, Linger: c.Registry.OverrideLinger, Logger: c.Logger.Named("registry"), Meters: c.Metrics,
+	})
+	if err := errors.Join(n.store.Observe(n.leases), n.store.Observe(n.configs), n.store.Observe(catalog.Observe(n.registry))); err != nil {
 		return err
 	}
 	if err := raftnode.FreshStart(ctx, n.identity.ID, n.log, n.store); err != nil {
@@ -149,7 +150,8 @@ func (n *Node) assemble(ctx context.Context, c *Config) (err error) {
 		Store: n.core, Clock: n.leases, Failed: n.raft.Done(), Logger: c.Logger.Named("locks"), Meters: c.Metrics,
 	})
 	n.cluster = clusterView{node: n}
-	n.run() //nolint:contextcheck // runs until Close, long after ctx
+	n.registry.Sync() // no peer has more
+	n.run()           //nolint:contextcheck // runs until Close, long after ctx
 	return nil
 }
 
@@ -183,6 +185,8 @@ func (n *Node) run() {
 	n.stop = stop
 	n.workers.Go(func() { n.leases.Run(ctx, n.raft) })
 	n.workers.Go(func() { n.locks.Run(ctx) })
+	keeper := catalog.Keeper{Engine: n.registry, Store: n.core, Leads: func() bool { return n.raft.Status().Ready }}
+	n.workers.Go(func() { keeper.Run(ctx) })
 	n.workers.Go(func() {
 		n.configs.Retain(ctx, configraft.Retention{
 			Age: n.config.Configs.RetentionAge, Keep: n.config.Configs.RetentionKeep, Now: time.Now,
@@ -270,6 +274,9 @@ func (n *Node) ConfigCounts() map[string]int64 { return n.configs.Counts() }
 
 // Registry reads the services.
 func (n *Node) Registry() registry.Catalog { return n.registry }
+
+// ServiceCounts is the number of services in each namespace.
+func (n *Node) ServiceCounts() map[string]int64 { return n.registry.Counts() }
 
 // Ephemeral keeps the embedder's instances that live in memory.
 func (n *Node) Ephemeral() registry.Ephemeral { return n.registry.Ephemeral(ownerEmbedder) }

@@ -3,10 +3,16 @@ package core_test
 import (
 	"errors"
 	"testing"
+	"time"
 
+	"github.com/prometheus/client_golang/prometheus"
+
+	"github.com/easynet-cn/batata/core"
+	"github.com/easynet-cn/batata/core/auth"
 	"github.com/easynet-cn/batata/core/coretest"
 	"github.com/easynet-cn/batata/core/kv"
 	"github.com/easynet-cn/batata/core/registry"
+	"github.com/easynet-cn/batata/core/txn"
 )
 
 // Two plugins of one node share a catalog; each changes its own only (CTR-M07).
@@ -32,6 +38,12 @@ func TestRegistryOfTwoPlugins(t *testing.T) {
 		}
 	}
 	s, err := two.Registry().Service(t.Context(), key)
+	if st, err := one.Registry().Stats(t.Context()); err != nil || !st.Synced {
+		t.Errorf("Stats() = %+v, %v, want synced: no peer has more", st, err)
+	}
+	if got := n.ServiceCounts(); len(got) != 1 || got["public"] != 1 {
+		t.Errorf("ServiceCounts() = %v, want one service in public", got)
+	}
 	if err != nil || len(s.Endpoints) != 3 {
 		t.Fatalf("Service() = %+v, %v, want three endpoints", s, err)
 	}
@@ -45,4 +57,61 @@ func TestRegistryOfTwoPlugins(t *testing.T) {
 	if err := two.Ephemeral().Close(t.Context(), []registry.PublisherKey{theirs}); !errors.Is(err, kv.ErrForeign) {
 		t.Errorf("Close() of another plugin's publisher = %v, want %v", err, kv.ErrForeign)
 	}
+}
+
+// CTR-M07: an override whose instance does not come back is dropped, one whose
+// instance is there stays.
+func TestOverrideIsDropped(t *testing.T) {
+	figures := prometheus.NewRegistry()
+	n := coretest.Start(t, func(c *core.Config) { c.Registry.OverrideLinger, c.Metrics = 60*time.Millisecond, figures })
+	weight := 5.0
+	over := func(name string) registry.Op {
+		return registry.Op{PutOverride: &registry.OverridePut{Override: registry.Override{
+			Service: registry.ServiceKey{Name: name}, Host: "h", Weight: &weight,
+		}}}
+	}
+	r := registry.Registration{
+		Service: registry.ServiceKey{Name: "stays"}, Publisher: registry.PublisherKey{Scope: "p"}, Host: "h", Weight: 1, Enabled: true,
+	}
+	if err := txn.Register(t.Context(), n.Txn(), auth.Actor{}, over("goes"), over("stays"), registry.Op{PutInstance: &r}); err != nil {
+		t.Fatal(err)
+	}
+	view := func(name string) float64 {
+		t.Helper()
+		r.Service.Name = name
+		if err := txn.Register(t.Context(), n.Txn(), auth.Actor{}, registry.Op{PutInstance: &r}); err != nil {
+			t.Fatal(err)
+		}
+		s, err := n.Registry().Service(t.Context(), r.Service)
+		if err != nil {
+			t.Fatal(err)
+		}
+		return s.Endpoints[0].Weight
+	}
+	tick := time.NewTicker(10 * time.Millisecond)
+	defer tick.Stop()
+	for deadline := time.Now().Add(10 * time.Second); figure(t, figures, "batata_registry_overrides") != 1; <-tick.C {
+		if time.Now().After(deadline) {
+			t.Fatal("no override was dropped within ten seconds")
+		}
+	}
+	if goes, stays := view("goes"), view("stays"); goes != 1 || stays != 5 {
+		t.Errorf("weights = %v, %v, want 1 where the override went and 5 where it stays", goes, stays)
+	}
+}
+
+// figure reads one metric without labels.
+func figure(t *testing.T, g prometheus.Gatherer, name string) float64 {
+	t.Helper()
+	families, err := g.Gather()
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, f := range families {
+		if f.GetName() == name {
+			return f.GetMetric()[0].GetGauge().GetValue()
+		}
+	}
+	t.Fatalf("no metric %s", name)
+	return 0
 }

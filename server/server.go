@@ -153,6 +153,7 @@ func (s *Server) startCore(ctx context.Context, c Config, registry *prometheus.R
 	s.logger.Info("core ready", zap.Duration("elapsed", time.Since(begin)))
 	if err := errors.Join(
 		registry.Register(observe.ConfigCount(s.node.ConfigCounts)),
+		registry.Register(observe.ServiceCount(s.node.ServiceCounts)),
 		registry.Register(observe.MemberCount(s.members)),
 	); err != nil {
 		return fmt.Errorf("register metrics: %w", err)

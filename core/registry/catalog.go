@@ -2,7 +2,8 @@ package registry
 
 import "context"
 
-// Limits of the registry (CTR-R11). Beyond them calls return kv.ErrTooLarge.
+// Limits of the registry (CTR-R11). Beyond them calls return kv.ErrTooLarge, and
+// kv.ErrOverloaded for those of a whole member.
 const (
 	MaxName    = 1 << 10  // bytes of a namespace, group, name, subset, host, id or scope
 	MaxPairs   = 64       // pairs of metadata, named ports, alternative addresses, tags
@@ -10,6 +11,10 @@ const (
 	MaxExt     = 64 << 10 // bytes of one plugin's Ext
 	MaxPublish = 10_000   // registrations of one Publish, and instances of one publisher
 	MaxClose   = 256      // publishers of one Close
+
+	MaxInstances = 1_000_000 // of one member, and as many publishers
+	// LargeService is where a service is told of in the log; it still grows.
+	LargeService = 10_000
 )
 
 // Query names services. Group and Name are patterns: exact, *, a*, *a, *a*;
@@ -76,7 +81,9 @@ type Change struct {
 	Appeared bool // was not there, or Gone, when it was last delivered on this stream
 }
 
-// Stream is level-triggered: a slow reader merges changes and is never cut.
+// Stream is level-triggered: a slow reader merges changes and is not cut. Only
+// when 100,000 services went that it has not heard of does Next return
+// kv.ErrCompacted: watch again, from 0.
 type Stream interface {
 	// Next returns changed services, each at most once, the oldest change first.
 	// A service that stops matching a query, or is Gone, is delivered once more.

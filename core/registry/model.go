@@ -17,7 +17,7 @@
 //   - who received a Change sees at least its snapshot in every call.
 //
 // Start reading at Snapshot, then Catalog for reading, Ephemeral and Op for
-// writing. Select and Represent are pure functions beside the types.
+// writing. Select, Protected and Better are pure functions beside the types.
 package registry
 
 import (

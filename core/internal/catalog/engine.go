@@ -1,12 +1,16 @@
 package catalog
 
 import (
+	"cmp"
 	"hash/maphash"
+	"maps"
 	"sync"
 	"sync/atomic"
 	"time"
 
+	"github.com/prometheus/client_golang/prometheus"
 	"github.com/tidwall/btree"
+	"go.uber.org/zap"
 
 	"github.com/easynet-cn/batata/core/registry"
 )
@@ -15,13 +19,17 @@ import (
 // (CTR-M01).
 const keepGone = time.Minute
 
+// maxGone bounds how many are remembered.
+const maxGone = 100_000
+
 // epoch begins the versions of snapshots (CTR-R02).
 var epoch = time.Date(2020, 1, 1, 0, 0, 0, 0, time.UTC)
 
 // Engine implements registry.Catalog. Ephemeral gives the writing side to one
 // plugin.
 type Engine struct {
-	member   uint64
+	settings Settings
+	meters   *meters
 	services table[registry.ServiceKey, service, *service] // written under mu
 	names    atomic.Pointer[tree]                          // a copy of sorted; nil: take a new one
 
@@ -35,9 +43,11 @@ type Engine struct {
 	slots      slots
 	gone       []farewell
 	overrides  map[registry.ServiceKey]map[address]*Laid
+	laid       int              // overrides
 	spaces     map[string]int64 // services by namespace
 	instances  int
 	healthy    int
+	synced     bool
 	version    uint64
 	observed   bool   // somebody may have seen version: the next change gets a higher one
 	forgotten  uint64 // no service that went after this version has been forgotten
@@ -50,14 +60,28 @@ var _ registry.Catalog = (*Engine)(nil)
 // seed is random per process; it keeps strangers from choosing collisions.
 var seed = maphash.MakeSeed()
 
-// New returns an empty catalog of a member.
-func New(member uint64) *Engine {
-	e := &Engine{member: member, spaces: map[string]int64{}, observed: true, overrides: map[registry.ServiceKey]map[address]*Laid{}}
+// Settings wire an engine.
+type Settings struct {
+	Member uint64
+	// Linger is how long an override outlives its instance; 0: a minute.
+	Linger time.Duration
+	Logger *zap.Logger           // nil: none
+	Meters prometheus.Registerer // nil: none
+}
+
+// New returns an empty catalog.
+func New(s Settings) *Engine {
+	s.Linger = max(cmp.Or(s.Linger, time.Minute), looks)
+	if s.Logger == nil {
+		s.Logger = zap.NewNop()
+	}
+	e := &Engine{settings: s, spaces: map[string]int64{}, observed: true, overrides: map[registry.ServiceKey]map[address]*Laid{}}
 	e.services.init()
 	e.publishers.init()
 	e.sorted = btree.NewBTreeGOptions(func(a, b *service) bool {
 		return compareKeys(&a.key, &b.key) < 0
 	}, btree.Options{NoLocks: true})
+	e.meters = newMeters(e, s.Meters)
 	return e
 }
 
@@ -90,6 +114,7 @@ func (e *Engine) service(k *registry.ServiceKey) *service {
 // built anew when somebody reads it, streams deliver it.
 func (e *Engine) touch(s *service) {
 	now := time.Now()
+	e.meters.changes.Inc()
 	if e.observed {
 		e.version++
 		e.observed = false
@@ -139,26 +164,42 @@ type farewell struct {
 func (e *Engine) forget(now time.Time) {
 	const atOnce = 4
 	for range atOnce {
-		if len(e.gone) == 0 || now.Sub(e.gone[0].at) < keepGone {
+		crowded := len(e.gone) > maxGone
+		if len(e.gone) == 0 || now.Sub(e.gone[0].at) < keepGone && !crowded {
 			return
 		}
 		f := e.gone[0]
+		e.gone = e.gone[1:]
 		switch s := f.service; {
 		case !s.gone || s.version != f.version || s.dead: // came back, or went again
+		case crowded:
+			e.overtake(s)
+			e.drop(s)
 		case e.awaited(s):
 			f.at = now // the slowest stream holds it for another minute
 			e.gone = append(e.gone, f)
 		default:
 			e.drop(s)
 		}
-		e.gone = e.gone[1:]
+	}
+}
+
+// overtake ends the streams that have still to be told of a service: so many went
+// that their readers are not slow but stuck.
+func (e *Engine) overtake(s *service) {
+	for _, st := range e.streams {
+		if st.given.has(s.slot) && !st.overtaken {
+			st.overtaken = true
+			st.rouse()
+			e.meters.overtaken.Inc()
+		}
 	}
 }
 
 // awaited says whether a stream has still to deliver the end of a service.
 func (e *Engine) awaited(s *service) bool {
 	for _, st := range e.streams {
-		if st.given.has(s.slot) {
+		if st.given.has(s.slot) && !st.overtaken {
 			return true
 		}
 	}
@@ -204,6 +245,21 @@ func (e *Engine) unlink(s *service) {
 		e.newest = s.prev
 	}
 	s.prev, s.next = nil, nil
+}
+
+// Sync says that everything there is has been read: Stats tells it to those who
+// would act on absence (CTR-R09).
+func (e *Engine) Sync() {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	e.synced = true
+}
+
+// Counts is the number of services in each namespace.
+func (e *Engine) Counts() map[string]int64 {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	return maps.Clone(e.spaces)
 }
 
 // seen returns the version up to which everything can be read now.

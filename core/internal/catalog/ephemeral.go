@@ -18,6 +18,9 @@ type ephemeral struct {
 
 var _ registry.Ephemeral = (*ephemeral)(nil)
 
+// maxPublishers bounds those of a member; most have one instance.
+const maxPublishers = registry.MaxInstances
+
 // Ephemeral returns the writing side for one plugin; whatever it writes carries
 // its name (CTR-M07).
 func (e *Engine) Ephemeral(owner string) registry.Ephemeral {
@@ -42,7 +45,7 @@ func (w *ephemeral) Open(_ context.Context, p registry.Publisher) error {
 	if err := CheckInfo(&p); err != nil {
 		return fmt.Errorf("open publisher %s: %w", p.Key.Scope, err)
 	}
-	if p.Member != 0 && p.Member != e.member {
+	if p.Member != 0 && p.Member != e.settings.Member {
 		return fmt.Errorf("open publisher %s: member %016x: %w", p.Key.Scope, p.Member, kv.ErrNotFound)
 	}
 	e.begin()
@@ -50,7 +53,7 @@ func (w *ephemeral) Open(_ context.Context, p registry.Publisher) error {
 	if e.publisher(p.Key, false) != nil {
 		return fmt.Errorf("open publisher %s: it is persistent: %w", p.Key.Scope, kv.ErrConflict)
 	}
-	p.Ephemeral, p.Member, p.Modified = true, e.member, 0
+	p.Ephemeral, p.Member, p.Modified = true, e.settings.Member, 0
 	if have := e.publisher(p.Key, true); have != nil {
 		if have.pub.Status == p.Status && have.pub.Stale == p.Stale && sameInfo(have.pub.Info, p.Info) {
 			return nil
@@ -64,6 +67,9 @@ func (w *ephemeral) Open(_ context.Context, p registry.Publisher) error {
 	}
 	p.Key = registry.PublisherKey{Owner: w.owner, Scope: clone(p.Key.Scope)}
 	p.Info = e.info(p.Info)
+	if e.publishers.live >= maxPublishers {
+		return e.meters.refuse(fmt.Errorf("open publisher %s: there are %d: %w", p.Key.Scope, maxPublishers, kv.ErrOverloaded))
+	}
 	made := &publisher{pub: &p}
 	e.publishers.add(made.hash(), made)
 	return nil
@@ -97,6 +103,7 @@ func (w *ephemeral) open(k registry.PublisherKey) (*publisher, error) {
 
 // Publish implements registry.Ephemeral.
 func (w *ephemeral) Publish(_ context.Context, k registry.PublisherKey, mode registry.Mode, rs []registry.Registration) error {
+	e := w.engine
 	if err := claim(w.owner, &k); err != nil {
 		return fmt.Errorf("publish: %w", err)
 	}
@@ -104,15 +111,14 @@ func (w *ephemeral) Publish(_ context.Context, k registry.PublisherKey, mode reg
 		return fmt.Errorf("publish: mode %d: unknown", mode)
 	}
 	if len(rs) > registry.MaxPublish {
-		return fmt.Errorf("publish: %w", tooLarge("registrations", len(rs), registry.MaxPublish))
+		return e.meters.refuse(fmt.Errorf("publish: %w", tooLarge("registrations", len(rs), registry.MaxPublish)))
 	}
 	rs = slices.Clone(rs) // checking completes them
 	for i := range rs {
 		if err := CheckInstance(&rs[i]); err != nil {
-			return fmt.Errorf("publish: registration %d: %w", i, err)
+			return e.meters.refuse(fmt.Errorf("publish: registration %d: %w", i, err))
 		}
 	}
-	e := w.engine
 	e.begin()
 	defer e.mu.Unlock()
 	p, err := w.open(k)
@@ -120,7 +126,7 @@ func (w *ephemeral) Publish(_ context.Context, k registry.PublisherKey, mode reg
 		return fmt.Errorf("publish: %w", err)
 	}
 	if err := e.room(p, mode, rs); err != nil {
-		return fmt.Errorf("publish: %w", err)
+		return e.meters.refuse(fmt.Errorf("publish: %w", err))
 	}
 	e.publish(p, mode, rs)
 	return nil
@@ -130,6 +136,9 @@ func (w *ephemeral) Publish(_ context.Context, k registry.PublisherKey, mode reg
 // still counts, unless it is the publisher's only service.
 func (e *Engine) room(p *publisher, mode registry.Mode, rs []registry.Registration) error {
 	have := p.len()
+	if e.instances+len(rs) > registry.MaxInstances {
+		return fmt.Errorf("%d instances on this member: %w", e.instances, kv.ErrOverloaded)
+	}
 	if have+len(rs) <= registry.MaxPublish {
 		return nil
 	}

@@ -57,7 +57,8 @@ func (e *Engine) rare(owner string, r *registry.Registration, old *registry.Inst
 		ext = old.Rare.Ext
 	}
 	ext = WithExt(ext, owner, r.Ext)
-	plain := len(r.Tags) == 0 && len(r.Ports) == 0 && len(r.Addrs) == 0 && len(ext) == 0 &&
+	transit := shown(r.Meta) // BRG-DUP-07
+	plain := !transit && len(r.Tags) == 0 && len(r.Ports) == 0 && len(r.Addrs) == 0 && len(ext) == 0 &&
 		r.Warn == nil && !r.Drain && r.Locality == registry.Locality{}
 	switch {
 	case plain && r.Expiry == registry.Expiry{}:
@@ -67,7 +68,7 @@ func (e *Engine) rare(owner string, r *registry.Registration, old *registry.Inst
 	}
 	rare := &registry.Rare{
 		Tags: e.texts(r.Tags), Ports: slices.Clone(r.Ports), Addrs: e.intern.pairs(r.Addrs),
-		Ext: ext, Expiry: r.Expiry, Drain: r.Drain,
+		Ext: ext, Expiry: r.Expiry, Drain: r.Drain, Transit: transit,
 	}
 	for i := range rare.Ports {
 		rare.Ports[i].Name = e.intern.text(rare.Ports[i].Name)

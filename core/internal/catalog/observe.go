@@ -14,7 +14,6 @@ import (
 // Rows shows an engine what is persistent: it is the store.Observer of one.
 type Rows struct {
 	engine *Engine
-	logger *zap.Logger
 	store  *store.Store
 	tables tables
 }
@@ -25,7 +24,7 @@ type tables struct{ publisher, instance, service, override fsm.TableID }
 var _ store.Observer = (*Rows)(nil)
 
 // Observe returns the observer that brings rows into an engine.
-func Observe(e *Engine, logger *zap.Logger) *Rows { return &Rows{engine: e, logger: logger} }
+func Observe(e *Engine) *Rows { return &Rows{engine: e} }
 
 // find looks the table ids up.
 func (o *Rows) find() {
@@ -116,7 +115,7 @@ func (o *Rows) Applied(rev kv.Revision, changes []fsm.Change) {
 		if err != nil {
 			// Rows are written by this build's codec; whatever this is, the
 			// others must not wait for it.
-			o.logger.Error("registry row not understood", zap.Binary("key", c.Record.Key), zap.Error(err))
+			e.settings.Logger.Error("registry row not understood", zap.Binary("key", c.Record.Key), zap.Error(err))
 		}
 	}
 	changed.all(func(s *service) {

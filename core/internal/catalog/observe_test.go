@@ -65,7 +65,7 @@ func instanceOp(name, host string) kv.Op {
 // persistent ones are read anew.
 func TestRebuild(t *testing.T) {
 	r := newRows(t)
-	if err := r.Observe(Observe(r.rig.Engine, zap.NewNop())); err != nil { // no tables yet
+	if err := r.Observe(Observe(r.rig.Engine)); err != nil { // no tables yet
 		t.Fatal(err)
 	}
 	r.declare()
@@ -93,7 +93,7 @@ func TestRebuild(t *testing.T) {
 	check("applied")
 	// A second observer of the same engine reads everything anew, as after a
 	// snapshot of another member.
-	if err := Observe(r.rig.Engine, zap.NewNop()).Rebuild(r.Store); err != nil {
+	if err := Observe(r.rig.Engine).Rebuild(r.Store); err != nil {
 		t.Fatal(err)
 	}
 	check("rebuilt")
@@ -109,7 +109,7 @@ func TestRebuild(t *testing.T) {
 	// Rows that are gone in the new state are gone.
 	other := newRows(t)
 	other.declare()
-	if err := Observe(r.rig.Engine, zap.NewNop()).Rebuild(other.Store); err != nil {
+	if err := Observe(r.rig.Engine).Rebuild(other.Store); err != nil {
 		t.Fatal(err)
 	}
 	r.rig.want("a", "h2:1")
@@ -134,7 +134,8 @@ func contains(line, word string) bool {
 func TestStrangeRows(t *testing.T) {
 	r := newRows(t)
 	core, logs := observer.New(zap.ErrorLevel)
-	if err := r.Observe(Observe(r.rig.Engine, zap.New(core))); err != nil {
+	r.rig.settings.Logger = zap.New(core)
+	if err := r.Observe(Observe(r.rig.Engine)); err != nil {
 		t.Fatal(err)
 	}
 	r.declare()
@@ -148,7 +149,7 @@ func TestStrangeRows(t *testing.T) {
 		t.Errorf("%d errors logged, want 5", got)
 	}
 	r.rig.want("b", "h:1")
-	if err := Observe(newRig(t).Engine, zap.NewNop()).Rebuild(r.Store); err == nil {
+	if err := Observe(newRig(t).Engine).Rebuild(r.Store); err == nil {
 		t.Error("Rebuild() over rows that make no sense = nil")
 	}
 }

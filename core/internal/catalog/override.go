@@ -32,6 +32,8 @@ func (e *Engine) overrideRow(r *kv.Record, deleted bool, changed *touched) error
 // lay puts an override in place of whatever there is, nil for none.
 func (e *Engine) lay(k overrideKey, l *Laid, changed *touched) {
 	in, a := e.overrides[k.service], address{k.subset, k.host, k.port}
+	e.laid -= len(in)
+	defer func() { e.laid += len(e.overrides[k.service]) }()
 	switch {
 	case l != nil && in == nil:
 		e.overrides[k.service] = map[address]*Laid{a: l}
@@ -56,6 +58,7 @@ func (e *Engine) lay(k overrideKey, l *Laid, changed *touched) {
 		e.count(end, -1)
 		*end = e.endpoint(s, e.raw(s, end.Instance))
 		e.count(end, 1)
+		s.judge(i)
 		changed.add(s)
 	}
 }

@@ -150,6 +150,6 @@ func (e *Engine) Stats(context.Context) (registry.Stats, error) {
 	e.mu.Lock()
 	defer e.mu.Unlock()
 	return registry.Stats{
-		Version: e.seen(), Services: e.sorted.Len(), Instances: e.instances, Healthy: e.healthy, Synced: true,
+		Version: e.seen(), Services: e.sorted.Len(), Instances: e.instances, Healthy: e.healthy, Synced: e.synced,
 	}, nil
 }

@@ -29,7 +29,7 @@ type rig struct {
 
 func newRig(t *testing.T) *rig {
 	t.Helper()
-	e := New(7)
+	e := New(Settings{Member: 7})
 	return &rig{Engine: e, Ephemeral: e.Ephemeral("one"), t: t}
 }
 

@@ -7,6 +7,8 @@ import (
 	"strings"
 	"sync/atomic"
 
+	"go.uber.org/zap"
+
 	"github.com/easynet-cn/batata/core/kv"
 	"github.com/easynet-cn/batata/core/registry"
 )
@@ -28,6 +30,7 @@ type service struct {
 	gone     bool
 	dead     bool // forgotten
 	laid     bool // there are overrides
+	unjudged bool // duplicates are to be marked
 	owners   owners
 }
 
@@ -124,8 +127,9 @@ func health(in *registry.Instance) registry.Status {
 // put adds an instance to a service, in place of old unless that is nil.
 func (e *Engine) put(s *service, old, in *registry.Instance) {
 	end := e.endpoint(s, in)
+	var i int
 	if old != nil && compareInstances(old, in) == 0 {
-		i, _ := s.place(old)
+		i, _ = s.place(old)
 		s.own(0)
 		e.count(&s.list[i], -1)
 		s.list[i] = end
@@ -133,18 +137,24 @@ func (e *Engine) put(s *service, old, in *registry.Instance) {
 		if old != nil {
 			e.take(s, old)
 		}
-		i, _ := s.place(in)
+		i, _ = s.place(in)
 		s.own(1)
 		s.list = slices.Insert(s.list, i, end)
+		if len(s.list) == registry.LargeService+1 {
+			e.settings.Logger.Warn("service is large", zap.String("namespace", s.key.Namespace), zap.String("group", s.key.Group),
+				zap.String("service", s.key.Name), zap.Int("instances", len(s.list)))
+		}
 	}
 	e.count(&end, 1)
+	owner := in.Publisher.Key.Owner
 	switch {
 	case s.owners == ownerNone:
 		s.owners = ownerOne
-	case s.owners == ownerOne && s.list[0].Publisher.Key.Owner != in.Publisher.Key.Owner,
-		s.owners == ownerOne && s.list[len(s.list)-1].Publisher.Key.Owner != in.Publisher.Key.Owner:
+	case s.owners == ownerMany:
+	case s.list[0].Publisher.Key.Owner != owner || s.list[len(s.list)-1].Publisher.Key.Owner != owner:
 		s.owners = ownerMany
 	}
+	s.judge(i)
 	if in.Publisher.Ephemeral {
 		s.mixed = true
 	}
@@ -161,7 +171,10 @@ func (e *Engine) take(s *service, in *registry.Instance) {
 	s.list = slices.Delete(s.list, i, i+1)
 	if len(s.list) == 0 {
 		s.owners = ownerNone
+		return
 	}
+	s.judge(max(0, i-1))
+	s.judge(i)
 }
 
 func (e *Engine) count(end *registry.Endpoint, by int) {
@@ -176,6 +189,9 @@ func (e *Engine) count(end *registry.Endpoint, by int) {
 func (e *Engine) read(s *service) *registry.Snapshot {
 	if snap := s.snapshot.Load(); snap != nil {
 		return snap
+	}
+	if s.unjudged {
+		e.judgeAll(s)
 	}
 	if n := len(s.list); cap(s.list) > n+n/4+1 && !s.shared {
 		s.list = append(make([]registry.Endpoint, 0, n), s.list...)

@@ -26,6 +26,8 @@ type stream struct {
 	at     *service // to look at next; nil: nothing has changed since
 	given  bits     // services that the reader takes to be there
 	closed bool
+	// overtaken says that a service was forgotten before the reader heard of its end.
+	overtaken bool
 	// wake has room for one, so that whoever changes something never waits.
 	wake chan struct{}
 }
@@ -94,10 +96,15 @@ func (e *Engine) wake(s *service) {
 			continue
 		}
 		st.at = s
-		select {
-		case st.wake <- struct{}{}:
-		default:
-		}
+		st.rouse()
+	}
+}
+
+// rouse wakes the reader.
+func (st *stream) rouse() {
+	select {
+	case st.wake <- struct{}{}:
+	default:
 	}
 }
 
@@ -122,8 +129,11 @@ func (st *stream) poll() ([]registry.Change, error) {
 	e := st.engine
 	e.mu.Lock()
 	defer e.mu.Unlock()
-	if st.closed {
+	switch {
+	case st.closed:
 		return nil, kv.ErrClosed
+	case st.overtaken:
+		return nil, fmt.Errorf("watch: %w", kv.ErrCompacted)
 	}
 	var out []registry.Change
 	for looks := 0; st.at != nil && len(out) < maxChanges && looks < maxLooks; looks++ {
@@ -141,10 +151,7 @@ func (st *stream) poll() ([]registry.Change, error) {
 		out = append(out, registry.Change{Snapshot: e.read(s), Appeared: !had})
 	}
 	if st.at != nil {
-		select {
-		case st.wake <- struct{}{}:
-		default:
-		}
+		st.rouse()
 	}
 	return out, nil
 }
@@ -159,10 +166,7 @@ func (st *stream) Close() error {
 	}
 	st.closed = true
 	e.streams = slices.DeleteFunc(e.streams, func(x *stream) bool { return x == st })
-	select {
-	case st.wake <- struct{}{}:
-	default:
-	}
+	st.rouse()
 	return nil
 }
 

@@ -3,6 +3,7 @@ package catalog
 import (
 	"context"
 	"errors"
+	"fmt"
 	"strings"
 	"testing"
 	"testing/synctest"
@@ -276,4 +277,44 @@ func TestGone(t *testing.T) {
 		}
 		r.want("b", "h:1")
 	})
+}
+
+// STY-52: what waits for a stuck reader is bounded.
+func TestOvertaken(t *testing.T) {
+	r := newRig(t)
+	r.open("c")
+	r.publish("c", registry.Merge, at("a", "h", 1))
+	stuck, err := r.Watch(t.Context(), registry.Query{}, 0)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if got := r.next(stuck); got != "+a" {
+		t.Fatalf("Next() = %q", got)
+	}
+	fresh, err := r.Watch(t.Context(), registry.Query{}, 0) // has not been given a
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := r.Withdraw(t.Context(), scope("c"), []registry.InstanceKey{{Service: svc("a")}}); err != nil {
+		t.Fatal(err)
+	}
+	gone := []registry.InstanceKey{{}}
+	for i := range maxGone + 1 {
+		name := fmt.Sprint("s", i)
+		r.publish("c", registry.Merge, at(name, "h", 1))
+		gone[0].Service = svc(name)
+		if err := r.Withdraw(t.Context(), scope("c"), gone); err != nil {
+			t.Fatal(err)
+		}
+	}
+	r.publish("c", registry.Merge, at("end", "h", 1))
+	if n := len(r.gone); n > maxGone {
+		t.Errorf("%d services that went are remembered, want at most %d", n, maxGone)
+	}
+	if _, err := stuck.Next(t.Context()); !errors.Is(err, kv.ErrCompacted) {
+		t.Errorf("Next() of a stuck stream = %v, want %v", err, kv.ErrCompacted)
+	}
+	if got := r.next(fresh); got != "+end" {
+		t.Errorf("Next() of a stream that knows nothing of it = %q, want +end", got)
+	}
 }

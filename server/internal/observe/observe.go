@@ -79,25 +79,31 @@ func Ready(state func(ctx context.Context) (map[string]error, []string)) http.Ha
 // maxNamespaces bounds the label values of a figure (NAD-MET-23).
 const maxNamespaces = 1000
 
-// configCount is batata_config_count{namespace} (PRD-14).
-type configCount struct {
+// perNamespace is a figure with the label namespace.
+type perNamespace struct {
 	desc  *prometheus.Desc
 	count func() map[string]int64
 }
 
-// ConfigCount collects the number of configs in each namespace.
+// ConfigCount is batata_config_count{namespace} (PRD-14).
 func ConfigCount(count func() map[string]int64) prometheus.Collector {
-	return &configCount{
-		desc:  prometheus.NewDesc("batata_config_count", "Configs by namespace.", []string{"namespace"}, nil),
-		count: count,
-	}
+	return countPer("batata_config_count", "Configs by namespace.", count)
+}
+
+// ServiceCount is batata_service_count{namespace} (PRD-14).
+func ServiceCount(count func() map[string]int64) prometheus.Collector {
+	return countPer("batata_service_count", "Services by namespace.", count)
+}
+
+func countPer(name, help string, count func() map[string]int64) prometheus.Collector {
+	return &perNamespace{desc: prometheus.NewDesc(name, help, []string{"namespace"}, nil), count: count}
 }
 
 // Describe implements prometheus.Collector.
-func (c *configCount) Describe(ch chan<- *prometheus.Desc) { ch <- c.desc }
+func (c *perNamespace) Describe(ch chan<- *prometheus.Desc) { ch <- c.desc }
 
 // Collect implements prometheus.Collector.
-func (c *configCount) Collect(ch chan<- prometheus.Metric) {
+func (c *perNamespace) Collect(ch chan<- prometheus.Metric) {
 	counts := c.count()
 	names := slices.Sorted(maps.Keys(counts))
 	var rest int64

@@ -21,20 +21,29 @@ func answer(h http.Handler, accept string) *httptest.ResponseRecorder {
 }
 
 // NAD-MET-23: at most 1,000 namespaces, the rest together.
-func TestConfigCount(t *testing.T) {
+func TestCountsPerNamespace(t *testing.T) {
+	for name, collector := range map[string]func(func() map[string]int64) prometheus.Collector{
+		"batata_config_count": ConfigCount, "batata_service_count": ServiceCount,
+	} {
+		t.Run(name, func(t *testing.T) { testCounts(t, name, collector) })
+	}
+}
+
+func testCounts(t *testing.T, name string, collector func(func() map[string]int64) prometheus.Collector) {
+	t.Helper()
 	counts := map[string]int64{}
 	for i := range 1003 {
 		counts[fmt.Sprintf("n%04d", i)] = 2
 	}
 	r := prometheus.NewRegistry()
-	if err := r.Register(ConfigCount(func() map[string]int64 { return counts })); err != nil {
+	if err := r.Register(collector(func() map[string]int64 { return counts })); err != nil {
 		t.Fatal(err)
 	}
 	body := answer(Metrics(r), "").Body.String()
-	if got := strings.Count(body, "\nbatata_config_count{"); got != 1001 {
+	if got := strings.Count(body, "\n"+name+"{"); got != 1001 {
 		t.Errorf("lines = %d, want 1001", got)
 	}
-	for _, want := range []string{`batata_config_count{namespace="n0999"} 2`, `batata_config_count{namespace="_other"} 6`} {
+	for _, want := range []string{name + `{namespace="n0999"} 2`, name + `{namespace="_other"} 6`} {
 		if !strings.Contains(body, "\n"+want+"\n") {
 			t.Errorf("no line %s", want)
 		}
