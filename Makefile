@@ -122,9 +122,27 @@ $(SDK)/node.ok: e2e/sdk/node/package.json e2e/sdk/node/package-lock.json e2e/sdk
 
 # ---- benchmark --------------------------------------------------------------
 
-.PHONY: bench bench-micro
-bench: build ## one table with in-run ceilings, into docs/benchmarks.md
-	cd e2e/bench && GOWORK=off go run . -server $(CURDIR)/bin/batata -out $(CURDIR)/docs/benchmarks.md
+# The driver raises its limit of open files itself. BENCH_FLAGS narrows a run,
+# for example BENCH_FLAGS='-only fan-out -rounds 1'.
+
+BENCH_FLAGS ?=
+BENCH := cd e2e/bench && GOWORK=off go run . -server $(CURDIR)/bin/batata -out $(CURDIR)/docs/benchmarks.md
+LONG  := -sustained 5m -resident 100000,1000000
+PEER  := r-nacos=RNACOS_HTTP_PORT=$$PORT RNACOS_GRPC_PORT=$$GRPC_PORT RNACOS_HTTP_CONSOLE_PORT=0 \
+	RNACOS_SDK_HOST=127.0.0.1 RNACOS_DATA_DIR=$$DATA exec $(CURDIR)/.cache/peers/bin/rnacos
+
+.PHONY: bench bench-full bench-peers
+bench: build ## one document with in-run ceilings, into docs/benchmarks.md; 25 minutes
+	$(BENCH) $(BENCH_FLAGS)
+
+bench-full: build ## the same with the rows that take long
+	$(BENCH) $(LONG) $(BENCH_FLAGS)
+
+bench-peers: build .cache/peers/bin/rnacos ## the same with another server of the protocol beside ours
+	$(BENCH) $(LONG) -peer '$(PEER)' $(BENCH_FLAGS)
+
+.cache/peers/bin/rnacos: # needs cargo
+	cargo install rnacos --version 0.8.8 --root .cache/peers
 
 # ---- tools ------------------------------------------------------------------
 

@@ -1,10 +1,10 @@
 package main
 
 import (
+	"bytes"
 	"context"
-	"encoding/json"
 	"fmt"
-	"strings"
+	"time"
 
 	"google.golang.org/grpc"
 	"google.golang.org/grpc/credentials/insecure"
@@ -36,10 +36,10 @@ type grpcCaller struct {
 	end     context.CancelFunc
 }
 
-func dialGRPC(addr, method string, request func(int) []byte, check func([]byte) error) (*grpcCaller, error) {
-	conn, err := grpc.NewClient("passthrough:///"+addr,
-		grpc.WithTransportCredentials(insecure.NewCredentials()),
+func dialGRPC(addr, method string, request func(int) []byte, check func([]byte) error, opts ...grpc.DialOption) (*grpcCaller, error) {
+	opts = append(opts, grpc.WithTransportCredentials(insecure.NewCredentials()),
 		grpc.WithDefaultCallOptions(grpc.ForceCodecV2(raw{})))
+	conn, err := grpc.NewClient("passthrough:///"+addr, opts...)
 	if err != nil {
 		return nil, err
 	}
@@ -51,8 +51,10 @@ func (c *grpcCaller) close() {
 	_ = c.conn.Close()
 }
 
-func (c *grpcCaller) do(n int) error {
-	req := c.request(n)
+func (c *grpcCaller) do(n int) error { return c.send(c.request(n)) }
+
+// send makes one call with a prepared request.
+func (c *grpcCaller) send(req []byte) error {
 	var answer []byte
 	if err := c.conn.Invoke(context.Background(), c.method, &req, &answer); err != nil {
 		return err
@@ -62,7 +64,7 @@ func (c *grpcCaller) do(n int) error {
 
 // register makes the connection one the server knows: check, then setup on the
 // stream.
-func (c *grpcCaller) register(ctx context.Context) error {
+func (c *grpcCaller) register(ctx context.Context, module string) error {
 	req := payload("ServerCheckRequest", map[string]any{})
 	var answer []byte
 	if err := c.conn.Invoke(ctx, c.method, &req, &answer); err != nil {
@@ -74,33 +76,20 @@ func (c *grpcCaller) register(ctx context.Context) error {
 		return err
 	}
 	setup := payload("ConnectionSetupRequest", map[string]any{
-		"clientVersion": "bench", "labels": map[string]string{"source": "sdk", "module": "config"}, "abilityTable": map[string]bool{},
+		"clientVersion": "bench", "labels": map[string]string{"source": "sdk", "module": module}, "abilityTable": map[string]bool{},
 	})
 	if err := stream.SendMsg(&setup); err != nil {
 		return err
+	}
+	if !bytes.Contains(answer, []byte(`"supportAbilityNegotiation":true`)) {
+		wait(ctx, 100*time.Millisecond) // NAC-CON-07
+		return nil
 	}
 	var ack []byte
 	if err := stream.RecvMsg(&ack); err != nil {
 		return fmt.Errorf("wait for setup: %w", err)
 	}
 	return nil
-}
-
-// payload encodes one message of the SDK protocol (NAC-TRN-02..04).
-func payload(kind string, body any) []byte {
-	value, err := json.Marshal(body)
-	if err != nil {
-		panic(err)
-	}
-	var meta, content, out []byte
-	meta = protowire.AppendTag(meta, 3, protowire.BytesType)
-	meta = protowire.AppendString(meta, kind)
-	content = protowire.AppendTag(content, 2, protowire.BytesType)
-	content = protowire.AppendBytes(content, value)
-	out = protowire.AppendTag(out, 2, protowire.BytesType)
-	out = protowire.AppendBytes(out, meta)
-	out = protowire.AppendTag(out, 3, protowire.BytesType)
-	return protowire.AppendBytes(out, content)
 }
 
 func queryPayload(int) []byte { return queryBytes }
@@ -113,10 +102,12 @@ func publishPayload(key func(int) string, content string) func(int) []byte {
 	}
 }
 
+var resultOK = []byte(`"resultCode":200`)
+
 // succeeded accepts an answer whose body says so.
 func succeeded(answer []byte) error {
-	if !strings.Contains(string(answer), `"resultCode":200`) {
-		return fmt.Errorf("answered %q", answer)
+	if !bytes.Contains(answer, resultOK) {
+		return fmt.Errorf("answered %q", answer[:min(len(answer), 500)])
 	}
 	return nil
 }

@@ -3,129 +3,25 @@ package main
 import (
 	"context"
 	"fmt"
+	"net/http"
 	"os"
 	"path/filepath"
-	"strings"
+	"regexp"
 	"time"
 )
 
-// row is one line of the throughput table.
-type row struct {
-	name    string
-	conns   int
-	ceiling string // name of the target the ratios refer to
-	goal    string
-	open    func(s *setup, t *target, conns int) ([]caller, error)
-	static  func(s *setup, t *target, conns int) ([]caller, error) // on the ceiling
-}
-
 // setup is the state of one run.
 type setup struct {
-	ctx      context.Context
-	o        options
-	dir      string
-	servers  []*target          // the protocol's
+	ctx    context.Context
+	o      options
+	dir    string
+	makers []maker // of the protocol's servers
+	stages int
+	deaf   bool // our server has no registry
+	keys   keys
+
+	servers  []*target          // of the present stage
 	ceilings map[string]*target // by kind
-	keys     keys
-}
-
-var (
-	small = strings.Repeat("v", 256)
-	five  = strings.Repeat("v", 5<<10)
-)
-
-func rows() []row {
-	return []row{
-		{name: "config get, HTTP, 200 B", conns: 64, ceiling: "http", goal: "GOAL-01 ≥ 0.85 H", open: openGet, static: openStatic},
-		{name: "config query, gRPC, 200 B", conns: 64, ceiling: "grpc", goal: "GOAL-03 ≥ 0.9 G", open: openQuery, static: openEcho},
-		{name: "config publish, HTTP, 256 B", conns: 64, ceiling: "etcd", goal: "GOAL-04 ≥ 1.5 E1", open: openPublish(small), static: openPut(small)},
-		{name: "config publish, HTTP, 256 B", conns: 256, ceiling: "etcd", goal: "GOAL-04 ≥ 1.5 E1", open: openPublish(small), static: openPut(small)},
-		{name: "config publish, gRPC, 256 B", conns: 64, ceiling: "etcd", goal: "GOAL-04 ≥ 1.5 E1", open: openPublishGRPC(small), static: openPut(small)},
-		{name: "config publish, gRPC, 256 B", conns: 256, ceiling: "etcd", goal: "GOAL-04 ≥ 1.5 E1", open: openPublishGRPC(small), static: openPut(small)},
-		{name: "config publish, HTTP, 5 KiB", conns: 64, ceiling: "etcd", open: openPublish(five), static: openPut(five)},
-		{name: "config publish, HTTP, 256 B, one writer", conns: 1, ceiling: "etcd", open: openPublish(small), static: openPut(small)},
-	}
-}
-
-func openMany(n int, open func() (caller, error)) ([]caller, error) {
-	cs := make([]caller, 0, n)
-	for range n {
-		c, err := open()
-		if err != nil {
-			closeAll(cs)
-			return nil, err
-		}
-		cs = append(cs, c)
-	}
-	return cs, nil
-}
-
-func closeAll(cs []caller) {
-	for _, c := range cs {
-		c.close()
-	}
-}
-
-func openGet(_ *setup, t *target, conns int) ([]caller, error) {
-	if err := publish(t, "hot", strings.Repeat("x", 200)); err != nil {
-		return nil, err
-	}
-	req := getRequest("/nacos/v1/cs/configs?dataId=hot&group=" + group)
-	return openMany(conns, func() (caller, error) { return dialHTTP(t.http(), req) })
-}
-
-func openStatic(_ *setup, t *target, conns int) ([]caller, error) {
-	return openMany(conns, func() (caller, error) { return dialHTTP(t.http(), getRequest("/static")) })
-}
-
-func openQuery(s *setup, t *target, conns int) ([]caller, error) {
-	if err := publish(t, "hot", strings.Repeat("x", 200)); err != nil {
-		return nil, err
-	}
-	return openSDK(s, t, conns, queryPayload)
-}
-
-// openSDK opens registered connections.
-func openSDK(s *setup, t *target, conns int, request func(int) []byte) ([]caller, error) {
-	addr, err := t.grpc()
-	if err != nil {
-		return nil, err
-	}
-	return openMany(conns, func() (caller, error) {
-		c, err := dialGRPC(addr, "/Request/request", request, succeeded)
-		if err != nil {
-			return nil, err
-		}
-		return c, c.register(s.ctx)
-	})
-}
-
-func openEcho(_ *setup, t *target, conns int) ([]caller, error) {
-	// A BytesValue of the size of a query; the answer is as long.
-	body := append([]byte{0x0a, 0xac, 0x02}, make([]byte, 300)...)
-	return openMany(conns, func() (caller, error) {
-		return dialGRPC(t.http(), "/Request/request", func(int) []byte { return body }, anyAnswer)
-	})
-}
-
-func openPublish(content string) func(*setup, *target, int) ([]caller, error) {
-	return func(s *setup, t *target, conns int) ([]caller, error) {
-		req := publishRequest(s.keys.fresh(), content)
-		return openMany(conns, func() (caller, error) { return dialHTTP(t.http(), req) })
-	}
-}
-
-func openPublishGRPC(content string) func(*setup, *target, int) ([]caller, error) {
-	return func(s *setup, t *target, conns int) ([]caller, error) {
-		return openSDK(s, t, conns, publishPayload(s.keys.fresh(), content))
-	}
-}
-
-func openPut(content string) func(*setup, *target, int) ([]caller, error) {
-	return func(s *setup, t *target, conns int) ([]caller, error) {
-		req := putRequest(s.keys.fresh(), content)
-		return openMany(conns, func() (caller, error) { return dialGRPC(t.http(), "/etcdserverpb.KV/Put", req, anyAnswer) })
-	}
 }
 
 // measure runs everything and writes the tables.
@@ -135,70 +31,126 @@ func measure(ctx context.Context, o options) error {
 		return err
 	}
 	defer os.RemoveAll(dir)
-	s := &setup{ctx: ctx, o: o, dir: dir, ceilings: map[string]*target{}}
-	defer s.stop()
+	s := &setup{ctx: ctx, o: o, dir: dir}
+	if o.server != "" {
+		s.makers = append(s.makers, our(o.server))
+	}
+	s.makers = append(s.makers, o.peers...)
+	if err := s.listens(); err != nil {
+		return err
+	}
 	rep := &report{started: time.Now(), options: o}
 	if rep.disk, err = fdatasync(dir, 2*time.Second); err != nil {
 		return err
 	}
-	if err := s.startup(rep); err != nil {
-		return err
-	}
-	if err := s.throughput(rep); err != nil {
-		return err
-	}
-	if err := s.steady(rep); err != nil {
-		return err
+	for _, step := range []func(*report) error{
+		s.startup, s.throughput, s.steady, s.fanout, s.single, s.latency, s.beating, s.restart, s.residents, s.idle,
+	} {
+		err := step(rep)
+		s.down()
+		if err == nil {
+			err = ctx.Err()
+		}
+		if err != nil {
+			return fmt.Errorf("%w; so far:\n%s", err, rep.text())
+		}
 	}
 	return rep.write(o.out)
 }
 
-func (s *setup) stop() {
-	for _, t := range s.servers {
-		if t.proc != nil {
-			t.proc.stop()
-		}
+// wants says whether a row was asked for.
+func (s *setup) wants(name string) bool {
+	if s.deaf && aboutNaming.MatchString(name) {
+		return false
 	}
-	for _, t := range s.ceilings {
-		t.proc.stop()
-	}
+	return s.o.only == nil || s.o.only.MatchString(name)
 }
 
-// throughput measures every row, servers and ceiling in turn, for some rounds.
-func (s *setup) throughput(rep *report) error {
-	if s.o.server != "" {
-		t, _, err := startServer(s.ctx, s.o.server, filepath.Join(s.dir, "batata"))
+// aboutNaming matches the rows that a server without a registry leaves out.
+var aboutNaming = regexp.MustCompile("^(register|beat|query of|first push, instance|20,000|rolling|resident)")
+
+// listens finds out whether our server has a registry.
+func (s *setup) listens() error {
+	if s.o.server == "" {
+		return nil
+	}
+	t, err := our(s.o.server).start(s.ctx, s.dir)
+	if err != nil {
+		return err
+	}
+	defer t.stop()
+	resp, err := client.Post(t.url+instancePath+"?"+registerForm("probe", newInstance("", 1)), "application/x-www-form-urlencoded", nil)
+	if err != nil {
+		return err
+	}
+	s.deaf = resp.StatusCode != http.StatusOK
+	return resp.Body.Close()
+}
+
+// up starts all servers anew, and ceilings of some kinds, each in an empty
+// directory.
+func (s *setup) up(kinds ...string) error {
+	s.down()
+	s.stages++
+	dir := filepath.Join(s.dir, fmt.Sprintf("stage-%d", s.stages))
+	if err := os.Mkdir(dir, 0o700); err != nil {
+		return err
+	}
+	for _, m := range s.makers {
+		t, err := m.start(s.ctx, dir)
 		if err != nil {
 			return err
 		}
 		s.servers = append(s.servers, t)
 	}
-	for i := range s.o.targets {
-		s.servers = append(s.servers, &s.o.targets[i])
-	}
-	for _, kind := range []string{"http", "grpc", "etcd"} {
-		t, err := startCeiling(s.ctx, s.dir, kind)
+	s.ceilings = map[string]*target{}
+	for _, kind := range kinds {
+		t, err := startCeiling(s.ctx, dir, kind)
 		if err != nil {
 			return err
 		}
 		s.ceilings[kind] = t
 	}
-	for _, r := range rows() {
-		if !strings.Contains(r.name, s.o.only) {
-			continue
+	return nil
+}
+
+// down stops them and removes what they wrote.
+func (s *setup) down() {
+	for _, t := range s.servers {
+		t.stop()
+	}
+	for _, t := range s.ceilings {
+		t.stop()
+	}
+	s.servers, s.ceilings = nil, nil
+	_ = os.RemoveAll(filepath.Join(s.dir, fmt.Sprintf("stage-%d", s.stages)))
+}
+
+// throughput measures every row, servers and ceiling in turn, for some rounds.
+func (s *setup) throughput(rep *report) error {
+	for _, part := range [][]row{append(readRows(), namingRows()...), publishRows()} {
+		for _, r := range part {
+			if !s.wants(r.name) {
+				continue
+			}
+			if len(s.servers) == 0 {
+				if err := s.up("http", "grpc", "etcd"); err != nil {
+					return err
+				}
+			}
+			m, err := s.row(r)
+			if err != nil {
+				return fmt.Errorf("%s: %w", r.name, err)
+			}
+			rep.rows = append(rep.rows, m)
 		}
-		m, err := s.row(r)
-		if err != nil {
-			return fmt.Errorf("%s: %w", r.name, err)
-		}
-		rep.rows = append(rep.rows, m)
 	}
 	return nil
 }
 
 // row measures one row.
 func (s *setup) row(r row) (measured, error) {
-	m := measured{row: r, by: map[string]result{}}
+	m := measured{row: r, by: map[string]result{}, failed: map[string]error{}}
 	all := map[string][]result{}
 	for range s.o.rounds {
 		for _, t := range append([]*target{s.ceilings[r.ceiling]}, s.servers...) {
@@ -206,24 +158,67 @@ func (s *setup) row(r row) (measured, error) {
 			if t == s.ceilings[r.ceiling] {
 				open = r.static
 			}
+			if m.failed[t.name] != nil {
+				continue
+			}
 			res, err := s.cell(t, r.conns, open)
-			if err != nil {
+			switch {
+			case err == nil:
+				all[t.name] = append(all[t.name], res)
+			case s.mayFail(t):
+				m.failed[t.name] = err
+			default:
 				return m, fmt.Errorf("%s: %w", t.name, err)
 			}
-			all[t.name] = append(all[t.name], res)
 		}
 	}
 	for name, rs := range all {
-		m.by[name] = median(rs)
+		if m.failed[name] == nil {
+			m.by[name] = median(rs)
+		}
 	}
 	return m, nil
 }
 
-func (s *setup) cell(t *target, conns int, open func(*setup, *target, int) ([]caller, error)) (result, error) {
+// mayFail says whether a failure of a target leaves a blank; ours, and that of a
+// ceiling, ends the run.
+func (s *setup) mayFail(t *target) bool {
+	return s.ctx.Err() == nil && !t.ours() && s.ceilings[t.name] != t
+}
+
+func (s *setup) cell(t *target, conns int, open opener) (result, error) {
 	cs, err := open(s, t, conns)
 	if err != nil {
 		return result{}, err
 	}
 	defer closeAll(cs)
 	return drive(s.ctx, cs, s.o.cell, t.cpu)
+}
+
+// contest runs a scenario against a ceiling, ours and the peers by turns, and
+// collects what came out; "" as ceiling is none.
+func contest[T any](s *setup, rounds int, ceiling string, f func(t *target, bare bool) (T, error)) (map[string][]T, map[string]error, error) {
+	all, failed := map[string][]T{}, map[string]error{}
+	targets := s.servers
+	if c := s.ceilings[ceiling]; c != nil {
+		targets = append([]*target{c}, targets...)
+	}
+	for range rounds {
+		for _, t := range targets {
+			if failed[t.name] != nil {
+				continue
+			}
+			v, err := f(t, t == s.ceilings[ceiling])
+			switch {
+			case err == nil:
+				all[t.name] = append(all[t.name], v)
+			case s.mayFail(t):
+				failed[t.name] = err
+				delete(all, t.name)
+			default:
+				return nil, nil, fmt.Errorf("%s: %w", t.name, err)
+			}
+		}
+	}
+	return all, failed, nil
 }

@@ -11,6 +11,8 @@ import (
 	"strings"
 	"syscall"
 	"time"
+
+	"golang.org/x/sys/unix"
 )
 
 // process is one server under measurement.
@@ -51,7 +53,7 @@ func freePair() (int, error) {
 }
 
 // start runs a command with its output in a file of dir.
-func start(dir, name string, args ...string) (*process, error) {
+func start(dir string, env []string, name string, args ...string) (*process, error) {
 	logPath := filepath.Join(dir, filepath.Base(name)+"-"+strconv.FormatInt(time.Now().UnixNano(), 36)+".log")
 	out, err := os.Create(logPath)
 	if err != nil {
@@ -60,6 +62,7 @@ func start(dir, name string, args ...string) (*process, error) {
 	defer out.Close()
 	cmd := exec.Command(name, args...)
 	cmd.Stdout, cmd.Stderr, cmd.Dir = out, out, dir
+	cmd.Env = append(os.Environ(), env...)
 	if err := cmd.Start(); err != nil {
 		return nil, err
 	}
@@ -79,18 +82,23 @@ func (p *process) stop() {
 	}
 }
 
-// cpu is the processor time the process has used.
+// cpu is the processor time the process has used, to the nanosecond.
 func (p *process) cpu() time.Duration {
-	b, err := os.ReadFile(fmt.Sprintf("/proc/%d/stat", p.pid))
-	if err != nil {
+	const scheduled = 2 // CPUCLOCK_SCHED, of a process
+	var ts unix.Timespec
+	if err := unix.ClockGettime(int32(^p.pid<<3|scheduled), &ts); err != nil {
 		return 0
 	}
-	_, rest, _ := strings.Cut(string(b), ") ")
-	f := strings.Fields(rest)
-	user, _ := strconv.Atoi(f[11])
-	system, _ := strconv.Atoi(f[12])
-	const tick = 10 * time.Millisecond // USER_HZ is 100 on Linux
-	return time.Duration(user+system) * tick
+	return time.Duration(ts.Nano())
+}
+
+// ownCPU is that of the driver.
+func ownCPU() time.Duration {
+	var ts unix.Timespec
+	if err := unix.ClockGettime(unix.CLOCK_PROCESS_CPUTIME_ID, &ts); err != nil {
+		return 0
+	}
+	return time.Duration(ts.Nano())
 }
 
 // rss is the resident memory in bytes.

@@ -10,7 +10,7 @@ import (
 // startup measures the time to the first served request and the memory at rest
 // (BM-15, BM-16), on an empty directory and with many configs in it.
 func (s *setup) startup(rep *report) error {
-	if s.o.server == "" || s.o.only != "" {
+	if s.o.server == "" || s.o.only != nil {
 		return nil
 	}
 	if info, err := os.Stat(s.o.server); err == nil {
@@ -28,7 +28,8 @@ func (s *setup) startup(rep *report) error {
 		t.proc.stop()
 		return nil
 	}
-	err = s.fill(t)
+	key := s.keys.fresh()
+	err = fill(s.ctx, t, s.o.items, publishRequest(key, small))
 	t.proc.stop()
 	if err != nil {
 		return err
@@ -41,45 +42,11 @@ func (s *setup) startup(rep *report) error {
 	return nil
 }
 
-// fill publishes the resident configs with 64 writers.
-func (s *setup) fill(t *target) error {
-	key, sem, errs := s.keys.fresh(), make(chan int), make(chan error, 64)
-	for range 64 {
-		go func() {
-			c, err := dialHTTP(t.http(), publishRequest(key, small))
-			if err != nil {
-				errs <- err
-				for range sem { // drain, so that the feeder ends
-				}
-				return
-			}
-			defer c.close()
-			for n := range sem {
-				if err == nil {
-					err = c.do(n)
-				}
-			}
-			errs <- err
-		}()
-	}
-	for n := range s.o.items {
-		sem <- n
-	}
-	close(sem)
-	var first error
-	for range 64 {
-		if err := <-errs; err != nil && first == nil {
-			first = fmt.Errorf("fill: %w", err)
-		}
-	}
-	return first
-}
-
 // steady publishes without a pause for minutes, since what is acknowledged may
 // run ahead of what is applied on disk for a while (ARC-S15): the rate of the
 // last minute is what counts. The etcd member runs as long.
 func (s *setup) steady(rep *report) error {
-	if s.o.sustained == 0 || s.o.only != "" {
+	if s.o.sustained == 0 || s.o.only != nil {
 		return nil
 	}
 	for _, t := range append([]*target{s.ceilings["etcd"]}, s.servers...) {
@@ -99,13 +66,6 @@ func (s *setup) steady(rep *report) error {
 		rep.sustained = append(rep.sustained, steadyRow{name: t.name, first: first, last: last, rss: t.rss()})
 	}
 	return nil
-}
-
-func (t *target) rss() int64 {
-	if t.proc == nil {
-		return 0
-	}
-	return t.proc.rss()
 }
 
 func (s *setup) span(t *target, d time.Duration, open func(*setup, *target, int) ([]caller, error)) (result, error) {

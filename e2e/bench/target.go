@@ -20,6 +20,11 @@ type target struct {
 	proc *process // nil: somebody else's
 }
 
+// ours says whether a failure ends the run.
+func (t *target) ours() bool { return t.name == ourName }
+
+const ourName = "batata"
+
 func (t *target) http() string { return strings.TrimPrefix(t.url, "http://") }
 
 func (t *target) grpc() (string, error) {
@@ -41,6 +46,19 @@ func (t *target) cpu() time.Duration {
 	return t.proc.cpu()
 }
 
+func (t *target) rss() int64 {
+	if t.proc == nil {
+		return 0
+	}
+	return t.proc.rss()
+}
+
+func (t *target) stop() {
+	if t.proc != nil {
+		t.proc.stop()
+	}
+}
+
 // ready says whether the server answers as ready.
 func (t *target) ready() bool {
 	resp, err := client.Get(t.url + "/nacos/v3/admin/core/state/readiness")
@@ -54,31 +72,74 @@ func (t *target) ready() bool {
 
 var client = &http.Client{Timeout: time.Second}
 
+// maker starts a server on an empty directory.
+type maker struct {
+	name  string
+	start func(ctx context.Context, dir string) (*target, error)
+}
+
 // startServer starts the binary on a fresh or given data directory and returns
 // how long it took until it was ready.
-func startServer(ctx context.Context, binary, data string, sets ...string) (*target, time.Duration, error) {
+func startServer(ctx context.Context, binary, data string, env ...string) (*target, time.Duration, error) {
 	port, err := freePair()
 	if err != nil {
 		return nil, 0, err
 	}
-	args := []string{"server", "--data-dir", data, "--set", fmt.Sprintf("nacos.server.main.port=%d", port), "--set", "server.bind=127.0.0.1", "--set", "log.level=warn"}
-	for _, s := range sets {
-		args = append(args, "--set", s)
-	}
 	if err := os.MkdirAll(data, 0o700); err != nil {
 		return nil, 0, err
 	}
-	p, err := start(filepath.Dir(data), binary, args...)
+	p, err := start(filepath.Dir(data), env, binary, "server", "--data-dir", data, "--set", fmt.Sprintf("nacos.server.main.port=%d", port),
+		"--set", "server.bind=127.0.0.1", "--set", "log.level=warn", "--set", "server.drain=0s")
 	if err != nil {
 		return nil, 0, err
 	}
-	t := &target{name: "batata", url: fmt.Sprintf("http://127.0.0.1:%d", port), proc: p}
+	t := &target{name: ourName, url: fmt.Sprintf("http://127.0.0.1:%d", port), proc: p}
 	took, err := until(ctx, 30*time.Second, t.ready)
 	if err != nil {
 		p.stop()
 		return nil, 0, fmt.Errorf("start server (log %s): %w", p.log, err)
 	}
 	return t, took, nil
+}
+
+// our makes servers of the binary.
+func our(binary string, env ...string) maker {
+	return maker{ourName, func(ctx context.Context, dir string) (*target, error) {
+		t, _, err := startServer(ctx, binary, filepath.Join(dir, ourName), env...)
+		return t, err
+	}}
+}
+
+// peer makes servers of somebody else, or takes the one that runs at a URL.
+func peer(name, how string) maker {
+	if strings.HasPrefix(how, "http://") {
+		return maker{name, func(context.Context, string) (*target, error) { return &target{name: name, url: how}, nil }}
+	}
+	return maker{name, func(ctx context.Context, dir string) (*target, error) {
+		port, err := freePair()
+		if err != nil {
+			return nil, err
+		}
+		data := filepath.Join(dir, name)
+		if err := os.MkdirAll(data, 0o700); err != nil {
+			return nil, err
+		}
+		env := []string{fmt.Sprintf("PORT=%d", port), fmt.Sprintf("GRPC_PORT=%d", port+1000), "DATA=" + data}
+		p, err := start(data, env, "/bin/sh", "-c", how)
+		if err != nil {
+			return nil, err
+		}
+		t := &target{name: name, url: fmt.Sprintf("http://127.0.0.1:%d", port), proc: p}
+		_, err = until(ctx, 60*time.Second, func() bool {
+			g, _ := t.grpc()
+			return accepts(t.http()) && accepts(g) && publish(t, "probe", "x") == nil
+		})
+		if err != nil {
+			p.stop()
+			return nil, fmt.Errorf("start %s (log %s): %w", name, p.log, err)
+		}
+		return t, nil
+	}}
 }
 
 // startCeiling starts this program again as one of the ceilings.
@@ -92,7 +153,7 @@ func startCeiling(ctx context.Context, dir, kind string) (*target, error) {
 		return nil, err
 	}
 	addr := fmt.Sprintf("127.0.0.1:%d", port)
-	p, err := start(dir, self, "-ceiling", kind, "-addr", addr, "-dir", dir)
+	p, err := start(dir, nil, self, "-ceiling", kind, "-addr", addr, "-dir", dir)
 	if err != nil {
 		return nil, err
 	}
@@ -122,4 +183,22 @@ func publish(t *target, name, content string) error {
 		return fmt.Errorf("publish: %s", resp.Status)
 	}
 	return nil
+}
+
+// publishSeen publishes and waits until the server serves it, which some do a
+// moment after they answered.
+func publishSeen(ctx context.Context, t *target, name, content string) error {
+	if err := publish(t, name, content); err != nil {
+		return err
+	}
+	_, err := until(ctx, deadline, func() bool {
+		resp, err := client.Get(t.url + "/nacos/v1/cs/configs?dataId=" + name + "&group=" + group)
+		if err != nil {
+			return false
+		}
+		defer resp.Body.Close()
+		b, err := io.ReadAll(resp.Body)
+		return err == nil && string(b) == content
+	})
+	return err
 }
