@@ -12,6 +12,7 @@ import (
 	"github.com/easynet-cn/batata/plugin-nacos/internal/config"
 	"github.com/easynet-cn/batata/plugin-nacos/internal/configrpc"
 	"github.com/easynet-cn/batata/plugin-nacos/internal/naming"
+	"github.com/easynet-cn/batata/plugin-nacos/internal/naminghttp"
 	"github.com/easynet-cn/batata/plugin-nacos/internal/namingrpc"
 	"github.com/easynet-cn/batata/plugin-nacos/internal/poll"
 	"github.com/easynet-cn/batata/plugin-nacos/internal/stream"
@@ -88,7 +89,8 @@ func (personality) New(ctx context.Context, h plugin.Host) (plugin.Instance, err
 	router.Add(slices.Concat( //nolint:contextcheck // handlers have the context of their request
 		(&v1.API{Configs: configs, Polls: i.polls, Listeners: rpc, Ready: i.Ready, Owner: name, Encoder: h.Encoder("config-headers")}).Routes(),
 		(&v3.API{Configs: configs, Ready: i.Ready}).Routes(),
-		account.New(h.Auth(), h.Directory(), cfg.Auth.Enabled).Routes(), //nolint:contextcheck // likewise
+		(&naminghttp.API{Naming: services, Catalog: h.Registry(), Ready: i.Ready}).Routes(), //nolint:contextcheck // likewise
+		account.New(h.Auth(), h.Directory(), cfg.Auth.Enabled).Routes(),                     //nolint:contextcheck // likewise
 	)...)
 
 	h.HTTP(mountAPI, router)

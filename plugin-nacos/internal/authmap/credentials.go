@@ -13,6 +13,11 @@ const (
 	ParamUser           = "username"
 	ParamPassword       = "password"
 
+	// The same as headers, in the form that net/http looks up without a copy.
+	headerToken    = "Accesstoken"
+	headerUser     = "Username"
+	headerPassword = "Password"
+
 	bearer = "Bearer "
 )
 
@@ -24,22 +29,22 @@ type Source func(name string) string
 // the header of the same name, and a blank one of them is none. Addr and Plane are
 // left to the caller, as is that names are found in any case (NAC-AUT-08).
 func Credentials(param, header Source) auth.Credentials {
-	either := func(name string) string {
+	either := func(name, asHeader string) string {
 		if v := param(name); strings.TrimSpace(v) != "" {
 			return v
 		}
-		return header(name)
+		return header(asHeader)
 	}
-	token, ok := strings.CutPrefix(either(HeaderAuthorization), bearer)
+	token, ok := strings.CutPrefix(either(HeaderAuthorization, HeaderAuthorization), bearer)
 	if !ok || strings.TrimSpace(token) == "" {
-		token = either(ParamToken)
+		token = either(ParamToken, headerToken)
 	}
 	if token = strings.TrimSpace(token); token != "" {
 		return auth.Credentials{Token: token}
 	}
-	c := auth.Credentials{User: either(ParamUser)}
+	c := auth.Credentials{User: either(ParamUser, headerUser)}
 	if c.User != "" {
-		c.Password = []byte(either(ParamPassword))
+		c.Password = []byte(either(ParamPassword, headerPassword))
 	}
 	return c
 }
