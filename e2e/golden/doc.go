@@ -8,6 +8,6 @@
 //
 // Where Batata answers differently on purpose, either the step carries `ours`,
 // or the file differences.tsv beside the data names the step with the decision
-// behind it; a step that is listed and does not differ fails. Start reading at
-// Play.
+// behind it; a step that is listed and does not differ fails. Recordings that are
+// not played yet are named in waiting.tsv. Start reading at Play.
 package golden

@@ -1,6 +1,7 @@
 package golden_test
 
 import (
+	"os"
 	"path/filepath"
 	"strings"
 	"testing"
@@ -23,5 +24,25 @@ func TestNacos(t *testing.T) {
 			t.Parallel() // long polls and beats wait most of the time
 			golden.Play(t, file, golden.Options{Bases: map[string]string{"main": n.URL()}})
 		})
+	}
+}
+
+// waiting.tsv says which recordings are not here yet, and why.
+func TestWaiting(t *testing.T) {
+	b, err := os.ReadFile("testdata/nacos/waiting.tsv")
+	if err != nil {
+		t.Fatal(err)
+	}
+	for line := range strings.Lines(string(b)) {
+		if strings.HasPrefix(line, "#") {
+			continue
+		}
+		columns := strings.Split(strings.TrimSpace(line), "\t")
+		if len(columns) != 3 {
+			t.Fatalf("line %q, want scenario, row and reason", line)
+		}
+		if _, err := os.Stat("testdata/nacos/" + columns[0] + ".jsonl"); err == nil {
+			t.Errorf("%s is said to wait and is here", columns[0])
+		}
 	}
 }
