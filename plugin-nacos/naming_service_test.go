@@ -70,6 +70,8 @@ func TestServices(t *testing.T) {
 		{get, ns1 + "/service/subscribers?serviceName=a", 200, `{"subscribers":[],"count":0}`},
 		{put, ns2 + "/service?serviceName=b&groupName=G&metadata=x%3Dy&protectThreshold=0.5", 200, okV2},
 		{get, ns1 + "/service?serviceName=G@@b", 200, `{"namespaceId":"public","groupName":"G","name":"b","protectThreshold":0.5,"metadata":{"x":"y"},"selector":{"type":"none","contextType":"NONE"},"clusters":[]}`},
+		// Short metadata is asked of instances alone (NAD-GEN-48).
+		{put, ns2 + "/service?serviceName=b&groupName=G&metadata=k%3D" + strings.Repeat("v", 2000), 200, okV2},
 		{del, ns2 + "/service?serviceName=b&groupName=G", 200, okV2},
 		{del, ns1 + "/service?serviceName=a", 200, "ok"},
 		{del, ns1 + "/service?serviceName=c&namespaceId=n1", 200, "ok"},
