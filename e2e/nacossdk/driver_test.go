@@ -32,6 +32,7 @@ type driver struct {
 	dir string // of the child: its home, its caches and logs
 
 	in   io.WriteCloser
+	kill func()        // ends the child and what it started; idempotent
 	done chan struct{} // closed when the child has ended
 
 	mu      sync.Mutex // guards what follows
@@ -75,14 +76,15 @@ func (s sdk) start(t *testing.T) *driver {
 		t.Fatalf("start the driver: %v", err)
 	}
 	d.in = in
+	d.kill = sync.OnceFunc(func() { _ = syscall.Kill(-cmd.Process.Pid, syscall.SIGKILL) })
 	go func() {
 		d.read(out)
-		_ = syscall.Kill(-cmd.Process.Pid, syscall.SIGKILL) // it closed its output: it is ending, or broken
+		d.kill() // it closed its output: it is ending, or broken
 		_ = cmd.Wait()
 		close(d.done)
 	}()
 	t.Cleanup(func() {
-		_ = syscall.Kill(-cmd.Process.Pid, syscall.SIGKILL)
+		d.kill()
 		<-d.done
 		if t.Failed() {
 			t.Logf("log of the driver:\n%s\n%s", tail(d.log.Bytes()), d.files())

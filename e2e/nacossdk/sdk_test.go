@@ -34,6 +34,7 @@ func TestSDK(t *testing.T) {
 			r := run{sdk: s, node: n, writer: d.connect(t, n, "writer"), reader: d.connect(t, n, "reader")}
 			t.Run("publish and read", r.publishAndRead)
 			t.Run("listen", r.listen)
+			t.Run("discover", r.discover)
 			t.Run("restart", r.restart)
 			t.Run("close", r.close)
 		})
@@ -95,10 +96,12 @@ func (r run) listen(t *testing.T) {
 
 // NAC-CON-38, NAC-ERR-20, REL-01: the server is killed and started again on the
 // same port and data. Everything published is there; the clients go on by
-// themselves, and the listener of the scenario before with them.
+// themselves, and with them the listener of the scenario before, their
+// instances and a subscription.
 func (r run) restart(t *testing.T) {
 	live, kept := config("live"), config("kept")
 	r.writer.publish(t, kept, "before")
+	r.beforeRestart(t)
 
 	r.node.Kill()
 	if err := r.node.Start(t.Context()); err != nil {
@@ -117,6 +120,7 @@ func (r run) restart(t *testing.T) {
 		return r.writer.do(t, wire.Command{Op: wire.Publish, Item: live, Content: "after"}).OK
 	})
 	r.reader.untilContent(t, live, back, "after")
+	r.afterRestart(t)
 }
 
 // The clients can be closed.

@@ -2,6 +2,7 @@ package nacossdk
 
 import (
 	"fmt"
+	"slices"
 	"testing"
 
 	"github.com/easynet-cn/batata/e2e/node"
@@ -21,6 +22,7 @@ func TestTogether(t *testing.T) {
 		clients[i] = d.connect(t, n, sdks[i].name)
 	}
 	t.Run("configs", clients.configs)
+	t.Run("services", clients.services)
 }
 
 // together is one client of each SDK, in the order of the table.
@@ -53,5 +55,31 @@ func (clients together) configs(t *testing.T) {
 	clients[0].publish(t, shared, "calm")
 	for _, reader := range clients {
 		reader.untilContent(t, shared, told, "calm")
+	}
+}
+
+// NAC-PRF-01, NAC-NAM-51: each is told of the instances of all, whichever way
+// they were registered, and that those of a process that died went.
+func (clients together) services(t *testing.T) {
+	mixed := service("mixed")
+	var all []wire.Instance
+	for _, c := range clients {
+		c.must(t, wire.Command{Op: wire.Subscribe, Item: mixed})
+	}
+	for i, c := range clients {
+		instance := one
+		instance.IP = fmt.Sprintf("10.2.0.%d", i+1)
+		c.register(t, mixed, instance)
+		all = append(all, instance)
+	}
+	for _, c := range clients {
+		c.untilInstances(t, mixed, told, all...)
+	}
+	dead := slices.IndexFunc(clients, func(c client) bool { return c.name == "java-3.2.1" })
+	clients[dead].kill()
+	for i, c := range clients {
+		if i != dead {
+			c.untilInstances(t, mixed, told, slices.Delete(slices.Clone(all), dead, dead+1)...)
+		}
 	}
 }

@@ -3,7 +3,6 @@ package configraft
 import (
 	"cmp"
 	"hash/maphash"
-	"math/bits"
 	"strings"
 	"sync"
 
@@ -27,11 +26,14 @@ type catalog struct {
 
 type shard struct {
 	mu    sync.RWMutex // guards heads
-	heads index
+	heads map[configstore.Key]*configstore.Head
 }
 
 func newCatalog() *catalog {
 	c := &catalog{seed: maphash.MakeSeed(), spaces: map[string]int64{}}
+	for i := range c.shards {
+		c.shards[i].heads = map[configstore.Key]*configstore.Head{}
+	}
 	c.sorted = btree.NewBTreeG(func(a, b *configstore.Head) bool { return compareKeys(&a.Key, &b.Key) < 0 })
 	return c
 }
@@ -40,41 +42,40 @@ func compareKeys(a, b *configstore.Key) int {
 	return cmp.Or(strings.Compare(a.Namespace, b.Namespace), strings.Compare(a.Group, b.Group), strings.Compare(a.Name, b.Name))
 }
 
-// place returns the shard of a key and its tag there.
-func (c *catalog) place(k *configstore.Key) (*shard, uint32) {
-	h := maphash.String(c.seed, k.Name) ^
-		bits.RotateLeft64(maphash.String(c.seed, k.Group), 21) ^
-		bits.RotateLeft64(maphash.String(c.seed, k.Namespace), 42)
-	return &c.shards[h>>32%shards], max(1, uint32(h))
+func (c *catalog) shard(k *configstore.Key) *shard {
+	h := maphash.String(c.seed, k.Name) ^ maphash.String(c.seed, k.Group)*31
+	return &c.shards[h%shards]
 }
 
 // head returns a head, nil when absent.
 func (c *catalog) head(k configstore.Key) *configstore.Head {
-	s, tag := c.place(&k)
+	s := c.shard(&k)
 	s.mu.RLock()
-	h := s.heads.get(tag, &k)
+	h := s.heads[k]
 	s.mu.RUnlock()
 	return h
 }
 
 // put replaces or adds a head.
 func (c *catalog) put(h *configstore.Head) {
-	s, tag := c.place(&h.Key)
+	s := c.shard(&h.Key)
 	s.mu.Lock()
-	old := s.heads.put(tag, h)
+	_, had := s.heads[h.Key]
+	s.heads[h.Key] = h
 	s.mu.Unlock()
 	c.sorted.Set(h)
-	if old == nil {
+	if !had {
 		c.count(h.Key.Namespace, 1)
 	}
 }
 
 func (c *catalog) drop(k configstore.Key) {
-	s, tag := c.place(&k)
+	s := c.shard(&k)
 	s.mu.Lock()
-	old := s.heads.drop(tag, &k)
+	_, had := s.heads[k]
+	delete(s.heads, k)
 	s.mu.Unlock()
-	if old != nil {
+	if had {
 		c.sorted.Delete(&configstore.Head{Key: k})
 		c.count(k.Namespace, -1)
 	}
@@ -93,7 +94,7 @@ func (c *catalog) reset() {
 	for i := range c.shards {
 		s := &c.shards[i]
 		s.mu.Lock()
-		s.heads = index{}
+		s.heads = map[configstore.Key]*configstore.Head{}
 		s.mu.Unlock()
 	}
 	c.sorted.Clear()

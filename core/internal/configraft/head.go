@@ -3,6 +3,7 @@ package configraft
 import (
 	"github.com/easynet-cn/batata/core/configstore"
 	"github.com/easynet-cn/batata/core/internal/fields"
+	"github.com/easynet-cn/batata/core/registry"
 )
 
 // EncodeHead renders the row of a head; its variants are rows of their own. With
@@ -30,7 +31,7 @@ func EncodeHead(h *configstore.Head) []byte {
 }
 
 // decodeHead reads a row written by EncodeHead.
-func (t *texts) decodeHead(b []byte) (*configstore.Head, error) { //nolint:gocyclo // one case per field
+func decodeHead(b []byte) (*configstore.Head, error) { //nolint:gocyclo // one case per field
 	stamp, b, err := header(b)
 	if err != nil {
 		return nil, err
@@ -47,29 +48,29 @@ func (t *texts) decodeHead(b []byte) (*configstore.Head, error) { //nolint:gocyc
 		case 4:
 			h.Formal = f.Num != 0
 		case 5:
-			h.Type = t.of(f.Bytes)
+			h.Type = f.Text()
 		case 6:
-			h.Tags = append(h.Tags, t.of(f.Bytes))
+			h.Tags = append(h.Tags, f.Text())
 		case 7:
-			h.App = t.of(f.Bytes)
+			h.App = f.Text()
 		case 8:
 			h.Desc = f.Text()
 		case 9:
 			h.Cipher = f.Text()
 		case 10:
-			h.Owner = t.of(f.Bytes)
+			h.Owner = f.Text()
 		case 11:
-			h.Creator = t.of(f.Bytes)
+			h.Creator = f.Text()
 		case 12:
-			h.Source = t.of(f.Bytes)
+			h.Source = f.Text()
 		case 13:
 			h.Created = f.Num
 		case 14:
 			h.Modified = f.Num
 		case 15:
-			var owner, data []byte
-			owner, data, err = f.PairBytes()
-			h.Ext = t.ext(h.Ext, owner, data)
+			var owner, data string
+			owner, data, err = f.Pair()
+			h.Ext = append(h.Ext, registry.Ext{Owner: owner, Data: []byte(data)})
 		}
 		return err
 	})

@@ -48,13 +48,15 @@ class Client:
     def register(self, c):
         i = c["instance"]
         ok = self.client.add_naming_instance(
-            c["service"], i["ip"], i["port"], weight=i["weight"], metadata=i["metadata"], group_name=c["group"],
-            heartbeat_interval=BEAT_SECONDS)
+            c["service"], i["ip"], i["port"], cluster_name=i["cluster"],  # left out, it registers in "None"
+            weight=i["weight"], metadata=i["metadata"], group_name=c["group"], heartbeat_interval=BEAT_SECONDS)
         return {"ok": ok}
 
     def deregister(self, c):
         i = c["instance"]
-        return {"ok": self.client.remove_naming_instance(c["service"], i["ip"], i["port"], group_name=c["group"])}
+        ok = self.client.remove_naming_instance(
+            c["service"], i["ip"], i["port"], cluster_name=i["cluster"], group_name=c["group"])
+        return {"ok": ok}
 
     def subscribe(self, c):
         known = {}  # this client tells of one instance at a time

@@ -37,6 +37,9 @@ func (a *API) all(d *naming.Detail) *naming.List {
 	return a.Naming.Choose(d.Snapshot, naming.Query{Key: d.Key, Disabled: true})
 }
 
+// maxPage bounds the services of a page, of which much is shown.
+const maxPage = 500
+
 // catalogServices is NAC-H1N-50.
 func (a *API) catalogServices(c *web.Call) error {
 	r, err := v1.read(c)
@@ -57,7 +60,7 @@ func (a *API) catalogServices(c *web.Call) error {
 	found, total, err := a.Naming.Services(c.Context(), naming.Search{
 		Namespace: r.text("namespaceId"), Group: r.text("groupNameParam"), Name: r.text("serviceNameParam"),
 		WithInstances: r.is("hasIpCount"),
-	}, number, size)
+	}, number, min(size, maxPage))
 	if err != nil {
 		return err
 	}

@@ -25,16 +25,15 @@ func (a *API) cluster(c *web.Call) error {
 	if len(text) > maxJSON {
 		return web.ErrTooLarge
 	}
-	metadata, err := r.metadata()
-	if err != nil {
-		return err
+	if r.badMeta != nil {
+		return r.badMeta
 	}
 	check, err := naming.ParseChecker(strings.Clone(text), int(port), r.is("useInstancePort4Check"))
 	if err != nil {
 		return err
 	}
 	err = a.Naming.SetCluster(c.Context(), c.Actor(), r.ownKey(), naming.Cluster{
-		Name: strings.Clone(r.text("clusterName")), Checker: check, Metadata: metadata,
+		Name: strings.Clone(r.text("clusterName")), Checker: check, Metadata: r.metadata,
 	})
 	if err != nil {
 		return err
