@@ -22,17 +22,18 @@ import (
 
 // naming returns a client of the SDK as an application makes it. It takes an empty
 // list for what it is.
-func naming(t *testing.T, n *node.Node) naming_client.INamingClient {
+func naming(t *testing.T, n *node.Node, more ...constant.ClientOption) naming_client.INamingClient {
 	t.Helper()
+	options := append([]constant.ClientOption{
+		constant.WithNotLoadCacheAtStart(true),
+		constant.WithUpdateCacheWhenEmpty(true),
+		constant.WithLogDir(t.TempDir()),
+		constant.WithCacheDir(t.TempDir()),
+		constant.WithLogLevel("error"),
+		constant.WithTimeoutMs(5000),
+	}, more...)
 	c, err := clients.NewNamingClient(vo.NacosClientParam{
-		ClientConfig: constant.NewClientConfig(
-			constant.WithNotLoadCacheAtStart(true),
-			constant.WithUpdateCacheWhenEmpty(true),
-			constant.WithLogDir(t.TempDir()),
-			constant.WithCacheDir(t.TempDir()),
-			constant.WithLogLevel("error"),
-			constant.WithTimeoutMs(5000),
-		),
+		ClientConfig:  constant.NewClientConfig(options...),
 		ServerConfigs: []constant.ServerConfig{*constant.NewServerConfig("127.0.0.1", uint64(n.Port))},
 	})
 	if err != nil {

@@ -96,17 +96,13 @@ func (a Access) Requests(param Source) []auth.Request {
 	return out
 }
 
-// NamingResource is the service that a gRPC call names. The group in a grouped
-// name is the one that counts; without a service it is all of a group
-// (NAD-AUTH-79).
+// NamingResource is the service that a gRPC call names, as its handler reads it;
+// without a service it is all of a group (NAD-AUTH-79).
 func NamingResource(param Source) auth.Resource {
 	r := auth.Resource{Kind: KindNaming, Namespace: param("namespace"), Group: param("groupName")}
 	service := param("serviceName")
 	if service == "" {
 		return r
-	}
-	if group, name, ok := naming.Split(service); ok {
-		r.Group, service = group, name
 	}
 	k := naming.Key(r.Namespace, r.Group, service)
 	r.Namespace, r.Group, r.Name = k.Namespace, k.Group, k.Name

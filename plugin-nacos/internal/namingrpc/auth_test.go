@@ -63,6 +63,7 @@ func TestAuth(t *testing.T) {
 		{"writer elsewhere", "writer", "InstanceRequest", of("other"), false},
 		{"writer by a grouped name", "writer", "InstanceRequest", strings.Replace(of("G@@mine"), `"G"`, `""`, 1), true},
 		{"writer by a grouped name elsewhere", "writer", "InstanceRequest", strings.Replace(of("X@@mine"), `"G"`, `""`, 1), false},
+		{"writer by a grouped name in another group", "writer", "InstanceRequest", strings.Replace(of("G@@mine"), `"G"`, `"X"`, 1), false},
 		{"writer by a name of two groups", "writer", "InstanceRequest", of("X@@mine"), false},
 		{"a blank namespace is public", "writer", "InstanceRequest", strings.Replace(of("mine"), `"public"`, `""`, 1), true},
 		{"writer lists the group", "writer", "ServiceListRequest", of(""), false},
