@@ -185,6 +185,7 @@ func (n *Node) run() {
 	n.stop = stop
 	n.workers.Go(func() { n.leases.Run(ctx, n.raft) })
 	n.workers.Go(func() { n.locks.Run(ctx) })
+	n.workers.Go(func() { n.locks.GiveBack(ctx) })
 	keeper := catalog.Keeper{Engine: n.registry, Store: n.core, Leads: func() bool { return n.raft.Status().Ready }}
 	n.workers.Go(func() { keeper.Run(ctx) })
 	n.workers.Go(func() {

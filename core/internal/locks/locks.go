@@ -13,9 +13,9 @@
 // compares the row with the random value of the first, and is ordered behind it
 // (CTR-K10); when the caller has gone, a worker gives the lock back.
 //
-// The engine owns two goroutines, in Run: one follows the rows and wakes the first
-// of each queue, the other gives back. Who waits does so in its own goroutine.
-// Start reading at acquire.go.
+// Its owner runs two goroutines: Run follows the rows and wakes the first of each
+// queue, GiveBack is that worker. Who waits does so in its own goroutine. Start
+// reading at acquire.go.
 package locks
 
 import (

@@ -171,14 +171,12 @@ func bubble(t *testing.T, test func(t *testing.T, r *rig)) {
 			Logger: zap.NewNop(), Meters: r.meters,
 		})
 		ctx, cancel := context.WithCancel(t.Context())
-		ended := make(chan struct{})
-		go func() {
-			defer close(ended)
-			r.Run(ctx)
-		}()
+		var workers sync.WaitGroup
+		workers.Go(func() { r.Run(ctx) })
+		workers.Go(func() { r.GiveBack(ctx) })
 		r.stop = func() {
 			cancel()
-			<-ended
+			workers.Wait()
 		}
 		defer r.stop()
 		synctest.Wait()

@@ -3,7 +3,6 @@ package locks
 import (
 	"context"
 	"errors"
-	"sync"
 	"time"
 
 	"go.uber.org/zap"
@@ -18,24 +17,21 @@ const (
 	followPause     = time.Second
 )
 
-// Run follows the rows and gives back what was abandoned, until ctx ends or the
-// store is closed. Then those who wait are sent away.
+// Run follows the rows, until ctx ends or the store is closed. Then those who wait
+// are sent away.
 func (e *Engine) Run(ctx context.Context) {
 	defer close(e.stop)
-	var both sync.WaitGroup
-	both.Go(func() { e.giveBackAll(ctx) })
 	for {
 		err := e.follow(ctx)
 		if ctx.Err() != nil || errors.Is(err, kv.ErrClosed) {
-			break
+			return
 		}
 		// What was forgotten is listed again; too many streams end some time.
 		e.logger.Warn("locks are followed anew", zap.Error(err))
 		if !errors.Is(err, kv.ErrCompacted) && !pause(ctx, followPause) {
-			break
+			return
 		}
 	}
-	both.Wait()
 }
 
 // follow counts the rows and wakes the first in line for each that changes.
@@ -106,7 +102,8 @@ func (e *Engine) abandon(g *ghost) {
 	}
 }
 
-func (e *Engine) giveBackAll(ctx context.Context) {
+// GiveBack gives back what was abandoned, until ctx ends.
+func (e *Engine) GiveBack(ctx context.Context) {
 	for {
 		select {
 		case g := <-e.abandoned:
