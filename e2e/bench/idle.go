@@ -104,7 +104,7 @@ func (s *setup) restWith(a audience, to *target, n int, bare bool, r *resting, m
 	used := to.cpu()
 	wait(s.ctx, restTime)
 	r.cpu = (to.cpu() - used) / time.Duration(restTime.Seconds())
-	if err := s.failed(c); err != nil || a.ceiling != "grpc" || bare {
+	if err := s.failed(c); err != nil || a.ceiling != "grpc" {
 		return err
 	}
 	check := swarm.Payload("HealthCheckRequest", []byte(`{"module":"internal"}`))

@@ -31,6 +31,10 @@ const (
 	connWindow   = 1 << 20
 )
 
+// readBuffer is what every connection holds, in bytes: room for the calls of a
+// client at rest. Longer ones are read past it.
+const readBuffer = 4 << 10
+
 // streamWorkers are goroutines that go on from call to call, so that stacks that
 // have grown are used again. When all are busy a call gets its own.
 const streamWorkers = 512
@@ -95,6 +99,7 @@ func (s *Server) Options() []grpc.ServerOption {
 		grpc.MaxSendMsgSize(maxSend),
 		grpc.StatsHandler(tagger{s}),
 		grpc.NumStreamWorkers(streamWorkers),
+		grpc.ReadBufferSize(readBuffer),
 		grpc.MaxConcurrentStreams(maxStreams),
 		grpc.ForceServerCodecV2(newCodec()),
 		// Fixed windows: measuring the line would cost a ping and its answer with
