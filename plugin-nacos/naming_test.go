@@ -6,6 +6,7 @@ import (
 	"net/http"
 	"net/url"
 	"strings"
+	"sync"
 	"testing"
 
 	"github.com/easynet-cn/batata/core/plugin/plugintest"
@@ -242,5 +243,44 @@ func TestNamingMetrics(t *testing.T) {
 		if !strings.Contains(a.body, want) {
 			t.Errorf("metrics = %s, want %s", a.body, want)
 		}
+	}
+}
+
+// Many clients at once: every list is whole JSON of instances that were registered,
+// and what is left in the end is what was not deregistered.
+func TestNamingTogether(t *testing.T) {
+	s := newSite(t, plugintest.Settings{})
+	const clients, rounds = 8, 40
+	var group sync.WaitGroup
+	for c := range clients {
+		group.Go(func() {
+			ip := fmt.Sprintf("10.0.0.%d", c)
+			at := fields("serviceName", "busy", "ip", ip, "port", "80", "metadata", "c="+ip)
+			for i := range rounds {
+				at.Set("weight", fmt.Sprint(i))
+				s.want(s.form(http.MethodPost, instance, at), http.StatusOK, "ok")
+				if a := s.form(http.MethodPut, instance+"/beat", fields("serviceName", "busy", "ip", ip, "port", "80")); !strings.Contains(a.body, `"code":10200`) {
+					t.Errorf("beat after registration = %d %s, want it known", a.status, a.body)
+				}
+				var l hosts
+				if a := s.get(list + "?serviceName=busy"); json.Unmarshal([]byte(a.body), &l) != nil || a.status != http.StatusOK {
+					t.Errorf("list = %d %s", a.status, a.body)
+				}
+				mine := false
+				for _, h := range l.Hosts {
+					mine = mine || h.IP == ip && h.Weight == float64(i) && h.Metadata["c"] == ip
+				}
+				if !mine {
+					t.Errorf("list after registration = %+v, want %s with weight %d in it", l.Hosts, ip, i)
+				}
+				if i%2 == 0 || c%2 == 0 {
+					s.want(s.call(http.MethodDelete, instance+"?"+at.Encode(), "", ""), http.StatusOK, "ok")
+				}
+			}
+		})
+	}
+	group.Wait()
+	if l := s.listed("serviceName=busy"); len(l.Hosts) != clients/2 {
+		t.Errorf("list in the end = %d hosts, want %d", len(l.Hosts), clients/2)
 	}
 }
