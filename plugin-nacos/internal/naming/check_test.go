@@ -117,7 +117,7 @@ func TestCheckInstance(t *testing.T) {
 	}
 }
 
-// NAC-H1N-25, 26: how long an instance may be silent.
+// NAC-H1N-25, 26: how long an instance may be silent; it is there a second longer.
 func TestExpiry(t *testing.T) {
 	own := registry.PairsOf(map[string]string{metaTimeout: "6000", metaRemove: "9000"})
 	on, off := registry.Pairs{{Key: metaNoExpiry, Value: "false"}}, registry.Pairs{{Key: metaNoExpiry, Value: "true"}}
@@ -125,11 +125,12 @@ func TestExpiry(t *testing.T) {
 		instance, service registry.Pairs
 		unhealthy, remove int64
 	}{
-		"default":             {nil, nil, 15000, 30000},
-		"its own":             {own, nil, 6000, 9000},
-		"false does not":      {on, on, 15000, 30000},
+		"default":             {nil, nil, 15000, 31000},
+		"its own":             {own, nil, 6000, 10000},
+		"false does not":      {on, on, 15000, 31000},
 		"switched off":        {off, nil, 0, 0},
 		"off for the service": {on, off, 0, 0},
+		"never removed":       {registry.Pairs{{Key: metaRemove, Value: "0"}}, nil, 15000, 0},
 	} {
 		got := expiry(tt.instance, tt.service)
 		if got.Unhealthy.Milliseconds() != tt.unhealthy || got.Remove.Milliseconds() != tt.remove {

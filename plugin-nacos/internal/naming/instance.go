@@ -86,8 +86,16 @@ func expiry(instance, service registry.Pairs) registry.Expiry {
 		}
 	}
 	t := timesOf(instance)
-	return registry.Expiry{Unhealthy: ms(t.timeout), Remove: ms(t.remove)}
+	x := registry.Expiry{Unhealthy: ms(t.timeout), Remove: ms(t.remove)}
+	if x.Remove > 0 {
+		x.Remove += late
+	}
+	return x
 }
+
+// late is for how long an instance is still there that should be gone: the
+// reference looks every five seconds, and clients see it until then (NAC-H1N-25).
+const late = time.Second
 
 func ms(n int64) time.Duration { return time.Duration(n) * time.Millisecond }
 
