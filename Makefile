@@ -63,7 +63,7 @@ test-unit:
 	$(RACE) $(SUM) .cache/test/unit.json -- -race -timeout 8m work
 
 test-budget: # allocations of hot paths, without the race detector, which allocates too
-	@$(SUM) .cache/test/budget.json -- -run '^TestBudget' -count=1 ./plugin-nacos/...
+	@$(SUM) .cache/test/budget.json -- -run '^TestBudget' -count=1 ./core/... ./plugin-nacos/...
 
 test-wire: # all but the SDKs of other languages
 	cd e2e && GOWORK=off $(CURDIR)/$(SUM) $(CURDIR)/.cache/test/wire.json -- -count=1 -timeout 8m $$(GOWORK=off go list ./... | grep -v /nacossdk)

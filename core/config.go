@@ -55,6 +55,9 @@ type Configs struct {
 // Registry configures the service registry.
 type Registry struct {
 	OverrideLinger time.Duration // how long an override outlives its instance; 0: a minute
+	// Warmup is how long after the start no instance ends for want of beats; 0: 5
+	// seconds.
+	Warmup time.Duration
 }
 
 func (c *Config) fill() {

@@ -119,7 +119,8 @@ func (n *Node) assemble(ctx context.Context, c *Config) (err error) {
 	n.leases = lessor.New(func() bool { return n.raft.Status().Ready }, c.Logger.Named("lease"))
 	n.configs = configraft.New(n.store, c.Configs.CacheBytes, c.Logger.Named("configs"))
 	n.registry = catalog.New(catalog.Settings{
-		Member: n.identity.ID, Linger: c.Registry.OverrideLinger, Logger: c.Logger.Named("registry"), Meters: c.Metrics,
+		Member: n.identity.ID, Linger: c.Registry.OverrideLinger, Warmup: c.Registry.Warmup,
+		Logger: c.Logger.Named("registry"), Meters: c.Metrics,
 	})
 	if err := errors.Join(n.store.Observe(n.leases), n.store.Observe(n.configs), n.store.Observe(catalog.Observe(n.registry))); err != nil {
 		return err

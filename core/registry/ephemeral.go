@@ -5,8 +5,10 @@ import (
 	"time"
 )
 
-// Expiry bounds the silence of an instance that is kept alive by beats. Zero
-// values: it is not.
+// Expiry bounds the silence of an instance that is kept alive by beats: how long
+// until it is Critical, and until it is removed. Zero values: it is not. A
+// registration is a sign of life too. Times are kept to a tenth of a second, never
+// shorter, and stand still while the process does (REL-09).
 type Expiry struct{ Unhealthy, Remove time.Duration }
 
 // Registration is an instance on its way in.
@@ -64,7 +66,8 @@ type Ephemeral interface {
 	// publisher's in the service, and in the subset if one is named. What is not
 	// there is no error.
 	Withdraw(ctx context.Context, p PublisherKey, ks []InstanceKey) error
-	// Beat refreshes instances and returns the indices of unknown ones.
+	// Beat refreshes instances and returns the indices of unknown ones. A
+	// publisher whose last instance was removed for its silence is closed with it.
 	Beat(ctx context.Context, bs []Beat) (unknown []int, err error)
 	// Close ends publishers with all they published.
 	Close(ctx context.Context, ps []PublisherKey) error

@@ -19,5 +19,10 @@
 // after a change: services are found in a table without locks, and their
 // snapshots hang on an atomic pointer.
 //
-// The package owns no goroutine. Start reading at Engine, then service.
+// Instances that live by beats hang in one timing wheel. A beat writes one number;
+// the wheel looks at an instance when it may have been silent for too long, about
+// once in that time, however often it is heard.
+//
+// The package owns one goroutine, that of Keeper.Run. Start reading at Engine, then
+// service.
 package catalog

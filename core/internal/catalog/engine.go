@@ -30,11 +30,12 @@ var epoch = time.Date(2020, 1, 1, 0, 0, 0, 0, time.UTC)
 type Engine struct {
 	settings Settings
 	meters   *meters
-	services table[registry.ServiceKey, service, *service] // written under mu
-	names    atomic.Pointer[tree]                          // a copy of sorted; nil: take a new one
+	services table[service, *service] // written under mu
+	kick     chan struct{}            // room for one: the wheel is needed
+	names    atomic.Pointer[tree]     // a copy of sorted; nil: take a new one
 
 	mu         sync.Mutex // guards what follows and all that hangs on it
-	publishers table[publisherKey, publisher, *publisher]
+	publishers table[publisher, *publisher]
 	sorted     *tree // services that are not gone
 	intern     interner
 	oldest     *service // the list of services by their last change
@@ -42,12 +43,16 @@ type Engine struct {
 	streams    []*stream
 	slots      slots
 	gone       []farewell
+	mostGone   int // maxGone
 	overrides  map[registry.ServiceKey]map[address]*Laid
 	laid       int              // overrides
 	spaces     map[string]int64 // services by namespace
 	instances  int
 	healthy    int
 	synced     bool
+	wheel      wheel
+	late       time.Duration // passed, and less than a tick
+	warm       time.Time     // before which nothing ends; counts once synced
 	version    uint64
 	observed   bool   // somebody may have seen version: the next change gets a higher one
 	forgotten  uint64 // no service that went after this version has been forgotten
@@ -65,6 +70,8 @@ type Settings struct {
 	Member uint64
 	// Linger is how long an override outlives its instance; 0: a minute.
 	Linger time.Duration
+	// Warmup is how long after Sync nothing ends for its silence; 0: 5 seconds.
+	Warmup time.Duration
 	Logger *zap.Logger           // nil: none
 	Meters prometheus.Registerer // nil: none
 }
@@ -72,10 +79,13 @@ type Settings struct {
 // New returns an empty catalog.
 func New(s Settings) *Engine {
 	s.Linger = max(cmp.Or(s.Linger, time.Minute), looks)
+	s.Warmup = cmp.Or(s.Warmup, 5*time.Second)
 	if s.Logger == nil {
 		s.Logger = zap.NewNop()
 	}
-	e := &Engine{settings: s, spaces: map[string]int64{}, observed: true, overrides: map[registry.ServiceKey]map[address]*Laid{}}
+	e := &Engine{settings: s, spaces: map[string]int64{}, observed: true, mostGone: maxGone, overrides: map[registry.ServiceKey]map[address]*Laid{}}
+	e.kick = make(chan struct{}, 1)
+	e.wheel.init()
 	e.services.init()
 	e.publishers.init()
 	e.sorted = btree.NewBTreeGOptions(func(a, b *service) bool {
@@ -91,11 +101,18 @@ func (e *Engine) begin() {
 	e.forget(time.Now())
 }
 
+// find returns a service, nil when it is not known. It takes no lock.
+func (e *Engine) find(k *registry.ServiceKey) *service { return e.known(hashService(k), k) }
+
+func (e *Engine) known(h uint64, k *registry.ServiceKey) *service {
+	return e.services.find(h, func(s *service) bool { return s.key == *k })
+}
+
 // service returns a service, made when it is not there. The caller adds
 // something to it.
 func (e *Engine) service(k *registry.ServiceKey) *service {
 	h := hashService(k)
-	if s := e.services.find(h, k); s != nil {
+	if s := e.known(h, k); s != nil {
 		return s
 	}
 	s := &service{
@@ -164,7 +181,7 @@ type farewell struct {
 func (e *Engine) forget(now time.Time) {
 	const atOnce = 4
 	for range atOnce {
-		crowded := len(e.gone) > maxGone
+		crowded := len(e.gone) > e.mostGone
 		if len(e.gone) == 0 || now.Sub(e.gone[0].at) < keepGone && !crowded {
 			return
 		}
@@ -248,11 +265,13 @@ func (e *Engine) unlink(s *service) {
 }
 
 // Sync says that everything there is has been read: Stats tells it to those who
-// would act on absence (CTR-R09).
+// would act on absence (CTR-R09). From a while later on instances that are silent
+// may end (FLT-04): those who were not heard in between had their chance.
 func (e *Engine) Sync() {
 	e.mu.Lock()
 	defer e.mu.Unlock()
 	e.synced = true
+	e.warm = time.Now().Add(e.settings.Warmup)
 }
 
 // Counts is the number of services in each namespace.

@@ -82,11 +82,17 @@ func (e *Engine) replace(p *publisher, next *registry.Publisher, changed *touche
 		in := withPublisher(pl.instance, next)
 		e.put(pl.service, pl.instance, in)
 		pl.instance = in
+		if len(p.beats()) > 0 {
+			name := pl.name()
+			if b := p.beats().find(&name); b != nil {
+				b.instance = in
+			}
+		}
 		changed.add(pl.service)
 	}
-	if p.more != nil {
-		for i := range *p.more {
-			swap(&(*p.more)[i])
+	if list := p.more(); list != nil {
+		for i := range list {
+			swap(&list[i])
 		}
 	} else if p.one.instance != nil {
 		swap(&p.one)
@@ -145,7 +151,7 @@ func (e *Engine) room(p *publisher, mode registry.Mode, rs []registry.Registrati
 	added := 0
 	seen := map[*service]bool{}
 	for i := range rs {
-		s := e.services.find(hashService(&rs[i].Service), &rs[i].Service)
+		s := e.find(&rs[i].Service)
 		if s == nil {
 			added++
 			continue
@@ -187,6 +193,7 @@ func (e *Engine) publish(p *publisher, mode registry.Mode, rs []registry.Registr
 		if keep != nil {
 			keep[in] = true
 		}
+		e.heed(p, &name, in)
 		switch {
 		case in == old:
 			continue
@@ -200,7 +207,7 @@ func (e *Engine) publish(p *publisher, mode registry.Mode, rs []registry.Registr
 	}
 	if mode == registry.ReplaceService {
 		for i := range rs {
-			if s := e.services.find(hashService(&rs[i].Service), &rs[i].Service); s != nil {
+			if s := e.find(&rs[i].Service); s != nil {
 				e.keepOnly(p, s, keep, &changed)
 			}
 		}
@@ -217,10 +224,12 @@ func (e *Engine) keepOnly(p *publisher, s *service, keep map[*registry.Instance]
 	if all {
 		return
 	}
-	p.cut(func(pl *placed) bool {
+	p.cut(func(pl placed) bool {
 		if pl.service != s || keep[pl.instance] {
 			return false
 		}
+		name := pl.name()
+		e.unheed(p, &name)
 		e.take(s, pl.instance)
 		return true
 	})
@@ -282,15 +291,17 @@ func (w *ephemeral) Withdraw(_ context.Context, k registry.PublisherKey, ks []re
 }
 
 func (e *Engine) withdraw(p *publisher, k *registry.InstanceKey, changed *touched) {
-	s := e.services.find(hashService(&k.Service), &k.Service)
+	s := e.find(&k.Service)
 	if s == nil {
 		return
 	}
-	cut := func(pl *placed) bool {
+	cut := func(pl placed) bool {
 		if pl.service != s || (k.Subset != "" || k.ID != "") && pl.instance.Subset != k.Subset ||
 			k.ID != "" && compareID(pl.instance, k.ID) != 0 {
 			return false
 		}
+		name := pl.name()
+		e.unheed(p, &name)
 		e.take(s, pl.instance)
 		changed.add(s)
 		return true
@@ -303,29 +314,10 @@ func (e *Engine) withdraw(p *publisher, k *registry.InstanceKey, changed *touche
 
 // Beat implements registry.Ephemeral.
 func (w *ephemeral) Beat(_ context.Context, bs []registry.Beat) (unknown []int, err error) {
-	e := w.engine
-	e.mu.Lock()
-	defer e.mu.Unlock()
-	for i := range bs {
-		k := bs[i].Instance.Publisher
-		if err := claim(w.owner, &k); err != nil {
-			return nil, fmt.Errorf("beat: %w", err)
-		}
-		if !e.beat(k, &bs[i]) {
-			unknown = append(unknown, i)
-		}
+	if len(bs) > registry.MaxPublish {
+		return nil, w.engine.meters.refuse(fmt.Errorf("beat: %w", tooLarge("instances", len(bs), registry.MaxPublish)))
 	}
-	return unknown, nil
-}
-
-// beat refreshes one instance; false: there is none.
-func (e *Engine) beat(k registry.PublisherKey, b *registry.Beat) bool {
-	p := e.publisher(k, true)
-	s := e.services.find(hashService(&b.Instance.Service), &b.Instance.Service)
-	if p == nil || s == nil {
-		return false
-	}
-	return p.find(&ident{s, b.Instance.Subset, b.Instance.ID}) != nil
+	return w.engine.beatAll(w.owner, bs)
 }
 
 // Close implements registry.Ephemeral.
@@ -357,6 +349,9 @@ func (e *Engine) end(p *publisher, changed *touched) {
 	for _, pl := range p.all() {
 		e.take(pl.service, pl.instance)
 		changed.add(pl.service)
+	}
+	for _, b := range p.beats() {
+		e.wheel.cancel(b)
 	}
 	p.placements = placements{}
 	e.publishers.drop(p.hash(), p)

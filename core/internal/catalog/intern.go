@@ -74,8 +74,8 @@ func (n *interner) pairs(p registry.Pairs) registry.Pairs {
 func hashPairs(p registry.Pairs) uint64 {
 	var h uint64
 	for i := range p {
-		h = (h ^ maphash.String(seed, p[i].Key)) * 0x9E3779B97F4A7C15
-		h = (h ^ maphash.String(seed, p[i].Value)) * 0x9E3779B97F4A7C15
+		h = (h ^ maphash.String(seed, p[i].Key)) * mixer
+		h = (h ^ maphash.String(seed, p[i].Value)) * mixer
 	}
 	return h
 }

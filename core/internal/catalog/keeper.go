@@ -11,8 +11,9 @@ import (
 	"github.com/easynet-cn/batata/core/registry"
 )
 
-// Keeper does what must be done when nobody calls: it forgets services that are
-// gone, and drops overrides whose instance does not come back.
+// Keeper does what must be done when nobody calls: it lets instances end that are
+// silent, forgets services that are gone, and drops overrides whose instance does
+// not come back.
 //
 // It owns one goroutine, in Run.
 type Keeper struct {
@@ -31,15 +32,27 @@ const (
 // Run works until ctx ends.
 func (k *Keeper) Run(ctx context.Context) {
 	k.missing = map[overrideKey]time.Time{}
-	sweep, look := time.NewTicker(sweepEvery), time.NewTicker(k.Engine.settings.Linger/looks)
+	e := k.Engine
+	sweep, look, beats := time.NewTicker(sweepEvery), time.NewTicker(e.settings.Linger/looks), time.NewTicker(tick)
 	defer sweep.Stop()
 	defer look.Stop()
+	defer beats.Stop()
+	last := time.Now()
 	for {
 		select {
 		case <-ctx.Done():
 			return
+		case <-e.kick:
+			last = time.Now()
+			beats.Reset(tick)
+		case <-beats.C:
+			now := time.Now()
+			if !e.pass(now.Sub(last)) {
+				beats.Stop()
+			}
+			last = now
 		case <-sweep.C:
-			k.Engine.sweep()
+			e.sweep()
 		case now := <-look.C:
 			k.look(ctx, now)
 		}
@@ -90,7 +103,7 @@ func (e *Engine) withoutInstance() map[overrideKey]struct{} {
 	defer e.mu.Unlock()
 	out := map[overrideKey]struct{}{}
 	for key, in := range e.overrides {
-		s := e.services.find(hashService(&key), &key)
+		s := e.find(&key)
 		for a := range in {
 			if s == nil || !s.holds(a) {
 				out[overrideKey{key, a.subset, a.host, a.port}] = struct{}{}

@@ -10,7 +10,7 @@ import (
 
 // meters are the figures of one catalog.
 type meters struct {
-	changes, refused, overtaken prometheus.Counter
+	changes, refused, overtaken, silenced, expired, pauses prometheus.Counter
 }
 
 func newMeters(e *Engine, r prometheus.Registerer) *meters {
@@ -22,6 +22,9 @@ func newMeters(e *Engine, r prometheus.Registerer) *meters {
 		refused:   counter("batata_registry_refused_total", "Writes of ephemeral instances refused because of a limit."),
 		overtaken: counter("batata_registry_streams_overtaken_total", "Streams ended because too many services went before they heard of it."),
 	}
+	m.silenced = counter("batata_registry_silenced_total", "Instances that became critical for want of beats.")
+	m.expired = counter("batata_registry_expired_total", "Instances removed for want of beats.")
+	m.pauses = counter("batata_registry_pauses_total", "Times the process stood still and no beat could be heard.")
 	if r == nil {
 		return m
 	}
@@ -33,11 +36,12 @@ func newMeters(e *Engine, r prometheus.Registerer) *meters {
 		})
 	}
 	for _, c := range []prometheus.Collector{
-		m.changes, m.refused, m.overtaken,
+		m.changes, m.refused, m.overtaken, m.silenced, m.expired, m.pauses,
 		gauge("batata_registry_services", "Services that exist.", func() int { return e.sorted.Len() }),
 		gauge("batata_registry_instances", "Instances in services.", func() int { return e.instances }),
 		gauge("batata_registry_healthy", "Instances that take work.", func() int { return e.healthy }),
 		gauge("batata_registry_publishers", "Publishers, open ones and those of rows.", func() int { return e.publishers.live }),
+		gauge("batata_registry_beats", "Instances that live by beats and are watched.", func() int { return e.wheel.n }),
 		gauge("batata_registry_overrides", "Instances with an override.", func() int { return e.laid }),
 		gauge("batata_registry_streams", "Open streams of changes.", func() int { return len(e.streams) }),
 		gauge("batata_registry_gone", "Services that went and are remembered.", func() int { return len(e.gone) }),

@@ -185,7 +185,7 @@ func (e *Engine) serviceRow(r *kv.Record, deleted bool, changed *touched) error 
 		return err
 	}
 	if deleted {
-		if s := e.services.find(hashService(&k), &k); s != nil && s.settings != nil {
+		if s := e.find(&k); s != nil && s.settings != nil {
 			s.settings = nil
 			changed.add(s)
 		}
@@ -257,7 +257,7 @@ func cloneRare(r *registry.Rare) *registry.Rare {
 
 func (e *Engine) dropRow(k *registry.InstanceKey, changed *touched) {
 	p := e.publisher(k.Publisher, false)
-	s := e.services.find(hashService(&k.Service), &k.Service)
+	s := e.find(&k.Service)
 	if p == nil || s == nil {
 		return
 	}
@@ -267,7 +267,7 @@ func (e *Engine) dropRow(k *registry.InstanceKey, changed *touched) {
 	}
 	in := at.instance
 	e.take(s, in)
-	p.cut(func(pl *placed) bool { return pl.instance == in })
+	p.cut(func(pl placed) bool { return pl.instance == in })
 	if p.len() == 0 && p.pub.Modified == 0 {
 		e.publishers.drop(p.hash(), p)
 	}

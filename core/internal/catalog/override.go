@@ -44,7 +44,7 @@ func (e *Engine) lay(k overrideKey, l *Laid, changed *touched) {
 			delete(e.overrides, k.service)
 		}
 	}
-	s := e.services.find(hashService(&k.service), &k.service)
+	s := e.find(&k.service)
 	if s == nil {
 		return
 	}
@@ -108,7 +108,7 @@ func (l *Laid) over(in *registry.Instance) *registry.Instance {
 // Foreign says that there are instances where an override is to be laid, and none
 // of them is of a plugin.
 func (e *Engine) Foreign(owner string, o *registry.Override) bool {
-	s := e.services.find(hashService(&o.Service), &o.Service)
+	s := e.find(&o.Service)
 	if s == nil {
 		return false
 	}

@@ -10,33 +10,27 @@ import (
 	"github.com/easynet-cn/batata/core/registry"
 )
 
-// publisherKey tells ephemeral publishers from persistent ones: a key is refused
-// to the second kind, but two members may not know of each other in time.
-type publisherKey struct {
-	registry.PublisherKey
-	ephemeral bool
-}
-
 // publisher is one publisher with its instances, raw.
 type publisher struct {
 	pub *registry.Publisher // replaced by every change
 	placements
 }
 
-func hashPublisher(k *publisherKey) uint64 { return maphash.Comparable(seed, *k) }
-
-func (p *publisher) is(k *publisherKey) bool {
-	return p.pub != nil && p.pub.Ephemeral == k.ephemeral && p.pub.Key == k.PublisherKey
+// hashPublisher lets owners share: there are few.
+func hashPublisher(k *registry.PublisherKey) uint64 {
+	h := maphash.String(seed, k.Scope)
+	return (h ^ uint64(len(k.Owner))) * mixer
 }
 
-func (p *publisher) hash() uint64 {
-	return hashPublisher(&publisherKey{p.pub.Key, p.pub.Ephemeral})
-}
+func (p *publisher) hash() uint64 { return hashPublisher(&p.pub.Key) }
 
-// publisher finds a publisher, nil when absent.
+// publisher finds a publisher, nil when absent. A key is refused to the other
+// kind, but two members may not know of each other in time: ephemeral ones and
+// those of rows are looked up apart.
 func (e *Engine) publisher(k registry.PublisherKey, ephemeral bool) *publisher {
-	key := publisherKey{k, ephemeral}
-	return e.publishers.find(hashPublisher(&key), &key)
+	return e.publishers.find(hashPublisher(&k), func(p *publisher) bool {
+		return p.pub.Ephemeral == ephemeral && p.pub.Key == k
+	})
 }
 
 // placed is one instance in its service.
@@ -46,17 +40,53 @@ type placed struct {
 }
 
 // placements is the instances of one publisher, sorted by service, subset and
-// id. Most publishers have one.
+// id. Most publishers have one, and need nothing else.
 type placements struct {
 	one  placed
-	more *[]placed // nil: at most one
+	rest *rest // nil: at most one, and no beats
 }
 
-// all is every placement. The slice is valid until the next change.
+// rest is what publishers have that are not like most.
+type rest struct {
+	list  []placed // nil: at most one
+	beats beats
+}
+
+// more is the list of those that have one.
+func (ps *placements) more() []placed {
+	if ps.rest == nil {
+		return nil
+	}
+	return ps.rest.list
+}
+
+// need returns the rest, to be filled.
+func (ps *placements) need() *rest {
+	if ps.rest == nil {
+		ps.rest = new(rest)
+	}
+	return ps.rest
+}
+
+func (ps *placements) beats() beats {
+	if ps.rest == nil {
+		return nil
+	}
+	return ps.rest.beats
+}
+
+func (ps *placements) addBeat(k *ident, b *beat) {
+	r := ps.need()
+	i, _ := r.beats.place(k)
+	r.beats = slices.Insert(r.beats, i, b)
+}
+
+// all is every placement. The slice is valid until the next change; what it
+// points to is of the publisher only when it has more than one.
 func (ps *placements) all() []placed {
-	switch {
-	case ps.more != nil:
-		return *ps.more
+	switch list := ps.more(); {
+	case list != nil:
+		return list
 	case ps.one.instance != nil:
 		return []placed{ps.one}
 	}
@@ -64,10 +94,10 @@ func (ps *placements) all() []placed {
 }
 
 func (ps *placements) len() int {
-	if ps.more != nil {
-		return len(*ps.more)
-	}
-	if ps.one.instance != nil {
+	switch list := ps.more(); {
+	case list != nil:
+		return len(list)
+	case ps.one.instance != nil:
 		return 1
 	}
 	return 0
@@ -99,7 +129,13 @@ func compareID(in *registry.Instance, id string) int {
 	}
 	var room [8]byte
 	port := strconv.AppendUint(append(room[:0], ':'), uint64(in.Port), 10)
-	return strings.Compare(string(port), id[len(in.Host):])
+	switch rest := id[len(in.Host):]; { // strings.Compare would take the port to the heap
+	case string(port) < rest:
+		return -1
+	case string(port) > rest:
+		return 1
+	}
+	return 0
 }
 
 // nameOf is the id of an instance on its way in.
@@ -112,9 +148,9 @@ func nameOf(id, host string, port uint16) string {
 
 // find returns the instance of a name, nil when absent.
 func (ps *placements) find(k *ident) *placed {
-	if ps.more != nil {
-		if i, found := ps.place(k); found {
-			return &(*ps.more)[i]
+	if list := ps.more(); list != nil {
+		if i, found := placeIn(list, k); found {
+			return &list[i]
 		}
 		return nil
 	}
@@ -124,50 +160,73 @@ func (ps *placements) find(k *ident) *placed {
 	return nil
 }
 
-func (ps *placements) place(k *ident) (int, bool) {
-	return slices.BinarySearchFunc(*ps.more, k, func(p placed, k *ident) int { return p.compare(k) })
+func placeIn(list []placed, k *ident) (int, bool) {
+	return search(len(list), func(i int) int { return list[i].compare(k) })
+}
+
+// search finds where compare turns from negative: slices.BinarySearchFunc, but
+// what compare knows stays off the heap.
+func search(n int, compare func(i int) int) (at int, found bool) {
+	low, high := 0, n
+	for low < high {
+		mid := int(uint(low+high) >> 1)
+		if c := compare(mid); c < 0 {
+			low = mid + 1
+		} else {
+			high = mid
+			found = found || c == 0
+		}
+	}
+	return low, found
 }
 
 // add puts an instance whose name is not there.
 func (ps *placements) add(k *ident, in *registry.Instance) {
 	p := placed{service: k.service, instance: in}
+	list := ps.more()
 	switch {
-	case ps.more != nil:
+	case list != nil:
 	case ps.one.instance == nil:
 		ps.one = p
 		return
 	default:
-		ps.more = &[]placed{ps.one}
+		list = []placed{ps.one}
 		ps.one = placed{}
 	}
-	i, _ := ps.place(k)
-	*ps.more = slices.Insert(*ps.more, i, p)
+	i, _ := placeIn(list, k)
+	ps.need().list = slices.Insert(list, i, p)
 }
 
 // cut removes those that match.
-func (ps *placements) cut(match func(*placed) bool) {
-	if ps.more != nil {
-		*ps.more = slices.DeleteFunc(*ps.more, func(p placed) bool { return match(&p) })
+func (ps *placements) cut(match func(placed) bool) {
+	if list := ps.more(); list != nil {
+		ps.rest.list = slices.DeleteFunc(list, match)
 		return
 	}
-	if ps.one.instance != nil && match(&ps.one) {
+	if ps.one.instance != nil && match(ps.one) {
 		ps.one = placed{}
 	}
 }
 
 // in is the run of placements in one service.
 func (ps *placements) in(s *service) []placed {
-	if ps.more == nil {
+	list := ps.more()
+	if list == nil {
 		if ps.one.service == s {
 			return ps.all()
 		}
 		return nil
 	}
 	compare := func(p placed, s *service) int { return compareKeys(&p.service.key, &s.key) }
-	from, _ := slices.BinarySearchFunc(*ps.more, s, compare)
+	from, _ := slices.BinarySearchFunc(list, s, compare)
 	to := from
-	for to < len(*ps.more) && (*ps.more)[to].service == s {
+	for to < len(list) && list[to].service == s {
 		to++
 	}
-	return (*ps.more)[from:to]
+	return list[from:to]
+}
+
+// name is the name of a placement.
+func (p *placed) name() ident {
+	return ident{p.service, p.instance.Subset, nameOf(p.instance.ID, p.instance.Host, p.instance.Port)}
 }

@@ -12,7 +12,7 @@ const defaultLimit = 1000
 
 // Service implements registry.Catalog.
 func (e *Engine) Service(_ context.Context, k registry.ServiceKey) (*registry.Snapshot, error) {
-	s := e.services.find(hashService(&k), &k)
+	s := e.find(&k)
 	if s == nil {
 		return nil, kv.ErrNotFound
 	}

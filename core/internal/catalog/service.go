@@ -43,10 +43,16 @@ const (
 	ownerMany // perhaps one again since
 )
 
-func hashService(k *registry.ServiceKey) uint64 { return maphash.Comparable(seed, *k) }
+func hashService(k *registry.ServiceKey) uint64 {
+	h := maphash.String(seed, k.Name)
+	h = (h ^ maphash.String(seed, k.Group)) * mixer
+	return (h ^ maphash.String(seed, k.Namespace)) * mixer
+}
 
-func (s *service) is(k *registry.ServiceKey) bool { return s.key == *k }
-func (s *service) hash() uint64                   { return hashService(&s.key) }
+// mixer spreads what hashes are joined of over all bits.
+const mixer = 0x9E3779B97F4A7C15
+
+func (s *service) hash() uint64 { return hashService(&s.key) }
 
 func compareKeys(a, b *registry.ServiceKey) int {
 	if c := strings.Compare(a.Namespace, b.Namespace); c != 0 {

@@ -248,7 +248,7 @@ func TestGone(t *testing.T) {
 			ticks++
 			r.publish("c", registry.Merge, at("tick", "h", ticks))
 			k := svc(name)
-			return r.services.find(hashService(&k), &k) != nil
+			return r.find(&k) != nil
 		}
 		drop("a")
 		r.want("a", "none")
@@ -282,6 +282,7 @@ func TestGone(t *testing.T) {
 // STY-52: what waits for a stuck reader is bounded.
 func TestOvertaken(t *testing.T) {
 	r := newRig(t)
+	r.mostGone = 1000
 	r.open("c")
 	r.publish("c", registry.Merge, at("a", "h", 1))
 	stuck, err := r.Watch(t.Context(), registry.Query{}, 0)
@@ -299,7 +300,7 @@ func TestOvertaken(t *testing.T) {
 		t.Fatal(err)
 	}
 	gone := []registry.InstanceKey{{}}
-	for i := range maxGone + 1 {
+	for i := range r.mostGone + 1 {
 		name := fmt.Sprint("s", i)
 		r.publish("c", registry.Merge, at(name, "h", 1))
 		gone[0].Service = svc(name)
@@ -308,8 +309,8 @@ func TestOvertaken(t *testing.T) {
 		}
 	}
 	r.publish("c", registry.Merge, at("end", "h", 1))
-	if n := len(r.gone); n > maxGone {
-		t.Errorf("%d services that went are remembered, want at most %d", n, maxGone)
+	if n := len(r.gone); n > r.mostGone {
+		t.Errorf("%d services that went are remembered, want at most %d", n, r.mostGone)
 	}
 	if _, err := stuck.Next(t.Context()); !errors.Is(err, kv.ErrCompacted) {
 		t.Errorf("Next() of a stuck stream = %v, want %v", err, kv.ErrCompacted)

@@ -2,16 +2,15 @@ package catalog
 
 import "sync/atomic"
 
-// member is what a table holds.
-type member[K any, T any] interface {
+// hashed is what a table holds.
+type hashed[T any] interface {
 	*T
-	is(k *K) bool
 	hash() uint64
 }
 
 // table finds entries by hash, by open addressing. One goroutine at a time
 // writes; readers take no lock and may miss what is added while they look.
-type table[K any, T any, P member[K, T]] struct {
+type table[T any, P hashed[T]] struct {
 	slots atomic.Pointer[[]atomic.Pointer[T]]
 	grave *T  // marks the slot of an entry that went
 	used  int // slots that are not nil
@@ -20,14 +19,14 @@ type table[K any, T any, P member[K, T]] struct {
 
 const leastSlots = 64
 
-func (t *table[K, T, P]) init() {
+func (t *table[T, P]) init() {
 	t.grave = new(T)
 	slots := make([]atomic.Pointer[T], leastSlots)
 	t.slots.Store(&slots)
 }
 
-// find returns the entry of a key, nil when absent.
-func (t *table[K, T, P]) find(h uint64, k *K) *T {
+// find returns the entry of a hash that is the one wanted, nil when absent.
+func (t *table[T, P]) find(h uint64, is func(*T) bool) *T {
 	slots := *t.slots.Load()
 	mask := uint64(len(slots) - 1)
 	for i := h & mask; ; i = (i + 1) & mask {
@@ -35,14 +34,14 @@ func (t *table[K, T, P]) find(h uint64, k *K) *T {
 		if e == nil {
 			return nil
 		}
-		if e != t.grave && P(e).is(k) {
+		if e != t.grave && is(e) {
 			return e
 		}
 	}
 }
 
 // add puts an entry whose key is not there.
-func (t *table[K, T, P]) add(h uint64, e *T) {
+func (t *table[T, P]) add(h uint64, e *T) {
 	slots := *t.slots.Load()
 	if (t.used+1)*4 > len(slots)*3 {
 		slots = t.resize()
@@ -58,7 +57,7 @@ func (t *table[K, T, P]) add(h uint64, e *T) {
 }
 
 // drop removes an entry.
-func (t *table[K, T, P]) drop(h uint64, e *T) {
+func (t *table[T, P]) drop(h uint64, e *T) {
 	slots := *t.slots.Load()
 	mask := uint64(len(slots) - 1)
 	for i := h & mask; ; i = (i + 1) & mask {
@@ -74,7 +73,7 @@ func (t *table[K, T, P]) drop(h uint64, e *T) {
 }
 
 // resize moves the live entries to slots of which at most half are used.
-func (t *table[K, T, P]) resize() []atomic.Pointer[T] {
+func (t *table[T, P]) resize() []atomic.Pointer[T] {
 	n := leastSlots
 	for n < 2*(t.live+1) {
 		n *= 2
@@ -99,7 +98,7 @@ func (t *table[K, T, P]) resize() []atomic.Pointer[T] {
 }
 
 // each calls fn for every entry; fn may drop the one it is given.
-func (t *table[K, T, P]) each(fn func(*T)) {
+func (t *table[T, P]) each(fn func(*T)) {
 	for j := range *t.slots.Load() {
 		if e := (*t.slots.Load())[j].Load(); e != nil && e != t.grave {
 			fn(e)
