@@ -63,7 +63,7 @@ func (personality) New(ctx context.Context, h plugin.Host) (plugin.Instance, err
 	var err error
 	i.stream, err = stream.New(stream.Settings{
 		Gate: gate, Logger: h.Logger(), Metrics: h.Metrics(), Ready: i.Ready,
-		Abilities: map[string]bool{}, // what is absent is not announced
+		Abilities: map[string]bool{"supportPersistentInstanceByGrpc": true}, // what is absent is not announced (NAC-CON-20)
 	})
 	if err != nil {
 		return nil, fmt.Errorf("gRPC transport: %w", err)

@@ -130,6 +130,22 @@ func TestRepeated(t *testing.T) {
 	if got := serviceOf(t, c.Next().GetBody().GetValue()); len(got.Hosts) != 1 {
 		t.Errorf("after the newer list = %v, want it again", got.ips())
 	}
+
+	// Who unsubscribes is left alone, whatever it had not acknowledged.
+	c.subscribe("s", false)
+	c.subscribe("t", true)
+	for range 3 {
+		for {
+			got := serviceOf(t, c.Next().GetBody().GetValue())
+			if got.Name == "t" {
+				break
+			}
+			if got.Name == "s" && len(ids) == 0 {
+				t.Fatal("the list of s is still pushed")
+			}
+		}
+		clear(ids) // what was on its way has come
+	}
 	c.Acknowledge("NotifySubscriberResponse")
 }
 

@@ -57,7 +57,7 @@ func newRig(tb testing.TB, switches authmap.Switches, s namingrpc.Settings) *rig
 	})
 	r.server, err = stream.New(stream.Settings{
 		Gate: authmap.NewGate(r.core.Auth(), switches), Logger: zap.NewNop(), Metrics: prometheus.NewRegistry(),
-		Ready: node.Ready, Abilities: map[string]bool{},
+		Ready: node.Ready, Abilities: map[string]bool{"supportPersistentInstanceByGrpc": true},
 	})
 	if err != nil {
 		tb.Fatalf("New() = %v", err)
