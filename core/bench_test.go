@@ -21,33 +21,41 @@ func BenchmarkPublish(b *testing.B) {
 	for _, d := range []Durability{Fsync, OS} {
 		b.Run(string(d), func(b *testing.B) {
 			n := startWith(b, Config{DataDir: b.TempDir(), Durability: d})
-			c, name := n.Txn(), "name"
-			content := make([]byte, 256)
-			var next atomic.Int64
 			b.ReportAllocs()
 			b.ResetTimer()
 			begin := processorTime(b)
-			var writers sync.WaitGroup
-			for range 64 {
-				writers.Go(func() {
-					for i := next.Add(1); i <= int64(b.N); i = next.Add(1) {
-						_, err := txn.Publish(b.Context(), c, auth.Actor{Protocol: "nacos", Addr: "127.0.0.1"}, configstore.Op{
-							Publish: &configstore.Publish{
-								Key:     configstore.Key{Namespace: "public", Group: "BENCH", Name: fmt.Sprintf("k-%08d", i)},
-								Content: content, Type: "text", Desc: &name,
-							},
-						})
-						if err != nil {
-							b.Error(err)
-							return
-						}
-					}
-				})
-			}
-			writers.Wait()
+			publishAll(b, n, "k", b.N)
 			b.ReportMetric(float64((processorTime(b)-begin).Nanoseconds())/float64(b.N), "cpu-ns/op")
 		})
 	}
+}
+
+// publishAll publishes new configs by 64 writers.
+func publishAll(tb testing.TB, n *Node, prefix string, items int) {
+	tb.Helper()
+	c, name := n.Txn(), "name"
+	content := make([]byte, 256)
+	var (
+		next    atomic.Int64
+		writers sync.WaitGroup
+	)
+	for range 64 {
+		writers.Go(func() {
+			for i := next.Add(1); i <= int64(items); i = next.Add(1) {
+				_, err := txn.Publish(tb.Context(), c, auth.Actor{Protocol: "nacos", Addr: "127.0.0.1"}, configstore.Op{
+					Publish: &configstore.Publish{
+						Key:     configstore.Key{Namespace: "public", Group: "BENCH", Name: fmt.Sprintf("%s-%08d", prefix, i)},
+						Content: content, Type: "text", Desc: &name, Ext: []byte{},
+					},
+				})
+				if err != nil {
+					tb.Error(err)
+					return
+				}
+			}
+		})
+	}
+	writers.Wait()
 }
 
 // processorTime is what the process has used so far.

@@ -200,6 +200,7 @@ func ofMembers() map[string]string {
 		"storeBeforeSnapshotSave": install, "storeAfterSnapshotSave": install,
 		"raftnodeBeforeReset": install, "raftnodeAfterReset": install,
 		"raftnodeBeforeConfChange": group, "raftnodeBeforeSend": group,
+		"peerBeforeSend": group, "peerInSnapshot": install,
 	}
 }
 

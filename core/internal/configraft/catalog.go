@@ -3,6 +3,7 @@ package configraft
 import (
 	"cmp"
 	"hash/maphash"
+	"math/bits"
 	"strings"
 	"sync"
 
@@ -26,14 +27,11 @@ type catalog struct {
 
 type shard struct {
 	mu    sync.RWMutex // guards heads
-	heads map[configstore.Key]*configstore.Head
+	heads index
 }
 
 func newCatalog() *catalog {
 	c := &catalog{seed: maphash.MakeSeed(), spaces: map[string]int64{}}
-	for i := range c.shards {
-		c.shards[i].heads = map[configstore.Key]*configstore.Head{}
-	}
 	c.sorted = btree.NewBTreeG(func(a, b *configstore.Head) bool { return compareKeys(&a.Key, &b.Key) < 0 })
 	return c
 }
@@ -42,40 +40,41 @@ func compareKeys(a, b *configstore.Key) int {
 	return cmp.Or(strings.Compare(a.Namespace, b.Namespace), strings.Compare(a.Group, b.Group), strings.Compare(a.Name, b.Name))
 }
 
-func (c *catalog) shard(k *configstore.Key) *shard {
-	h := maphash.String(c.seed, k.Name) ^ maphash.String(c.seed, k.Group)*31
-	return &c.shards[h%shards]
+// place returns the shard of a key and its tag there.
+func (c *catalog) place(k *configstore.Key) (*shard, uint32) {
+	h := maphash.String(c.seed, k.Name) ^
+		bits.RotateLeft64(maphash.String(c.seed, k.Group), 21) ^
+		bits.RotateLeft64(maphash.String(c.seed, k.Namespace), 42)
+	return &c.shards[h>>32%shards], max(1, uint32(h))
 }
 
 // head returns a head, nil when absent.
 func (c *catalog) head(k configstore.Key) *configstore.Head {
-	s := c.shard(&k)
+	s, tag := c.place(&k)
 	s.mu.RLock()
-	h := s.heads[k]
+	h := s.heads.get(tag, &k)
 	s.mu.RUnlock()
 	return h
 }
 
 // put replaces or adds a head.
 func (c *catalog) put(h *configstore.Head) {
-	s := c.shard(&h.Key)
+	s, tag := c.place(&h.Key)
 	s.mu.Lock()
-	_, had := s.heads[h.Key]
-	s.heads[h.Key] = h
+	old := s.heads.put(tag, h)
 	s.mu.Unlock()
 	c.sorted.Set(h)
-	if !had {
+	if old == nil {
 		c.count(h.Key.Namespace, 1)
 	}
 }
 
 func (c *catalog) drop(k configstore.Key) {
-	s := c.shard(&k)
+	s, tag := c.place(&k)
 	s.mu.Lock()
-	_, had := s.heads[k]
-	delete(s.heads, k)
+	old := s.heads.drop(tag, &k)
 	s.mu.Unlock()
-	if had {
+	if old != nil {
 		c.sorted.Delete(&configstore.Head{Key: k})
 		c.count(k.Namespace, -1)
 	}
@@ -94,7 +93,7 @@ func (c *catalog) reset() {
 	for i := range c.shards {
 		s := &c.shards[i]
 		s.mu.Lock()
-		s.heads = map[configstore.Key]*configstore.Head{}
+		s.heads = index{}
 		s.mu.Unlock()
 	}
 	c.sorted.Clear()

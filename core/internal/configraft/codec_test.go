@@ -43,7 +43,7 @@ func fullVariant() *configstore.Variant {
 // Everything that a row holds comes back as it was.
 func TestHeadCodec(t *testing.T) {
 	for name, want := range map[string]*configstore.Head{"zero": {}, "full": fullHead()} {
-		got, err := decodeHead(EncodeHead(want))
+		got, err := new(texts).decodeHead(EncodeHead(want))
 		if err != nil || !reflect.DeepEqual(got, want) {
 			t.Errorf("decodeHead(%s) = %+v, %v, want %+v", name, got, err, want)
 		}
@@ -112,11 +112,11 @@ func TestCodecRefuses(t *testing.T) {
 	}
 	ok := EncodeHead(&configstore.Head{})
 	for name, err := range map[string]error{
-		"empty":         second(decodeHead(nil)),
-		"other format":  second(decodeHead(append([]byte{2}, ok[1:]...))),
-		"cut":           second(decodeHead(ok[:len(ok)-1])),
-		"short digest":  second(decodeHead(append(bytes.Clone(ok[:rowHeader]), 1<<3|2, 1, 0))),
-		"fixed32 field": second(decodeHead(append(bytes.Clone(ok[:rowHeader]), 1<<3|5, 0, 0, 0, 0))),
+		"empty":         second(new(texts).decodeHead(nil)),
+		"other format":  second(new(texts).decodeHead(append([]byte{2}, ok[1:]...))),
+		"cut":           second(new(texts).decodeHead(ok[:len(ok)-1])),
+		"short digest":  second(new(texts).decodeHead(append(bytes.Clone(ok[:rowHeader]), 1<<3|2, 1, 0))),
+		"fixed32 field": second(new(texts).decodeHead(append(bytes.Clone(ok[:rowHeader]), 1<<3|5, 0, 0, 0, 0))),
 		"nested rule":   second(decodeVariant("v", EncodeVariant(&configstore.Variant{Rule: configstore.Rule{Any: []configstore.Clause{deep}}}))),
 		"key of no row": second(decodeVersion([]byte("x"), ok)),
 		"key cut":       second(decodeVersion(ItemKey(nil, testKey), ok)),
@@ -126,7 +126,7 @@ func TestCodecRefuses(t *testing.T) {
 		}
 	}
 	// What a later build adds is passed over.
-	if _, err := decodeHead(append(bytes.Clone(ok), 100<<3&0x7f|0x80, 100>>4, 5)); err != nil {
+	if _, err := new(texts).decodeHead(append(bytes.Clone(ok), 100<<3&0x7f|0x80, 100>>4, 5)); err != nil {
 		t.Errorf("decode(unknown field) = %v", err)
 	}
 }
@@ -139,11 +139,11 @@ func FuzzHead(f *testing.F) {
 	f.Add(EncodeHead(&configstore.Head{}))
 	f.Add(EncodeHead(fullHead()))
 	f.Fuzz(func(t *testing.T, b []byte) {
-		h, err := decodeHead(b)
+		h, err := new(texts).decodeHead(b)
 		if err != nil {
 			return
 		}
-		again, err := decodeHead(EncodeHead(h))
+		again, err := new(texts).decodeHead(EncodeHead(h))
 		if err != nil || !reflect.DeepEqual(again, h) {
 			t.Errorf("decodeHead(%x) = %+v, then %+v, %v", b, h, again, err)
 		}

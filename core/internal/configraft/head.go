@@ -3,7 +3,6 @@ package configraft
 import (
 	"github.com/easynet-cn/batata/core/configstore"
 	"github.com/easynet-cn/batata/core/internal/fields"
-	"github.com/easynet-cn/batata/core/registry"
 )
 
 // EncodeHead renders the row of a head; its variants are rows of their own. With
@@ -31,7 +30,7 @@ func EncodeHead(h *configstore.Head) []byte {
 }
 
 // decodeHead reads a row written by EncodeHead.
-func decodeHead(b []byte) (*configstore.Head, error) { //nolint:gocyclo // one case per field
+func (t *texts) decodeHead(b []byte) (*configstore.Head, error) { //nolint:gocyclo // one case per field
 	stamp, b, err := header(b)
 	if err != nil {
 		return nil, err
@@ -48,29 +47,29 @@ func decodeHead(b []byte) (*configstore.Head, error) { //nolint:gocyclo // one c
 		case 4:
 			h.Formal = f.Num != 0
 		case 5:
-			h.Type = f.Text()
+			h.Type = t.of(f.Bytes)
 		case 6:
-			h.Tags = append(h.Tags, f.Text())
+			h.Tags = append(h.Tags, t.of(f.Bytes))
 		case 7:
-			h.App = f.Text()
+			h.App = t.of(f.Bytes)
 		case 8:
 			h.Desc = f.Text()
 		case 9:
 			h.Cipher = f.Text()
 		case 10:
-			h.Owner = f.Text()
+			h.Owner = t.of(f.Bytes)
 		case 11:
-			h.Creator = f.Text()
+			h.Creator = t.of(f.Bytes)
 		case 12:
-			h.Source = f.Text()
+			h.Source = t.of(f.Bytes)
 		case 13:
 			h.Created = f.Num
 		case 14:
 			h.Modified = f.Num
 		case 15:
-			var owner, data string
-			owner, data, err = f.Pair()
-			h.Ext = append(h.Ext, registry.Ext{Owner: owner, Data: []byte(data)})
+			var owner, data []byte
+			owner, data, err = f.PairBytes()
+			h.Ext = t.ext(h.Ext, owner, data)
 		}
 		return err
 	})

@@ -67,7 +67,7 @@ func (s *Store) headMoved(moved []configstore.Change, c *fsm.Change) ([]configst
 		s.catalog.drop(k)
 		return moved, nil
 	}
-	h, err := headOf(c.Record)
+	h, err := s.headOf(c.Record)
 	if err != nil {
 		return moved, err
 	}
@@ -154,7 +154,7 @@ func (s *Store) warm(changes []fsm.Change, version fsm.TableID) {
 		if h == nil {
 			continue
 		}
-		item := &configstore.Item{Head: h, Content: v.content}
+		item := &configstore.Item{Head: h, Content: slices.Clone(v.content)}
 		if v.Variant != "" {
 			i := slices.IndexFunc(h.Variants, func(x *configstore.Variant) bool { return x.Name == v.Variant })
 			if i < 0 {

@@ -19,11 +19,9 @@ type ring struct {
 	next    uint64 // number of the batch to come; number n is at n % ringSize
 	floor   kv.Revision
 	newest  kv.Revision
-	epoch   uint64 // grows when the state is replaced
-	moved   chan struct{}
+	epoch   uint64        // grows when the state is replaced
+	moved   chan struct{} // closed at the next batch; nil: nobody waits
 }
-
-func newRing() *ring { return &ring{moved: make(chan struct{})} }
 
 // publish adds a batch and wakes the watchers.
 func (r *ring) publish(b configstore.Batch) {
@@ -35,8 +33,15 @@ func (r *ring) publish(b configstore.Batch) {
 	r.batches[r.next%ringSize] = b
 	r.next++
 	r.newest = b.Revision
-	close(r.moved)
-	r.moved = make(chan struct{})
+	r.wake()
+}
+
+// wake wakes the watchers that wait; mu is held.
+func (r *ring) wake() {
+	if r.moved != nil {
+		close(r.moved)
+		r.moved = nil
+	}
 }
 
 // move notes a revision without changes of configs.
@@ -53,8 +58,7 @@ func (r *ring) reset(rev kv.Revision) {
 	r.epoch++
 	r.batches, r.next = [ringSize]configstore.Batch{}, 0
 	r.floor, r.newest = rev, rev
-	close(r.moved)
-	r.moved = make(chan struct{})
+	r.wake()
 }
 
 // Watch implements configstore.Configs.
@@ -124,6 +128,9 @@ func (s *stream) poll() (configstore.Batch, <-chan struct{}, error) {
 		return configstore.Batch{Revision: r.newest}, nil, nil
 	}
 	var out configstore.Batch
+	if n := r.next - s.cursor; n > 0 && !restricted(&s.query) {
+		out.Changes = make([]configstore.Change, 0, min(n, kv.MaxPage))
+	}
 	for ; s.cursor < r.next && len(out.Changes) < kv.MaxPage; s.cursor++ {
 		b := &r.batches[s.cursor%ringSize]
 		for _, c := range b.Changes {
@@ -134,6 +141,9 @@ func (s *stream) poll() (configstore.Batch, <-chan struct{}, error) {
 		}
 	}
 	if len(out.Changes) == 0 {
+		if r.moved == nil {
+			r.moved = make(chan struct{})
+		}
 		return out, r.moved, nil
 	}
 	return out, nil, nil

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"maps"
+	"slices"
 	"sync/atomic"
 
 	"go.uber.org/zap"
@@ -41,6 +42,7 @@ type Store struct {
 	catalog *catalog
 	cache   *cache
 	ring    *ring
+	texts   texts                  // of the goroutine that applies
 	tables  atomic.Pointer[tables] // nil: not declared when somebody last looked
 }
 
@@ -55,7 +57,7 @@ var (
 // New returns a store over the rows of s; register it as an observer of s. At
 // most cacheBytes of content stay in memory.
 func New(s *store.Store, cacheBytes int64, logger *zap.Logger) *Store {
-	return &Store{store: s, logger: logger, catalog: newCatalog(), cache: newCache(cacheBytes), ring: newRing()}
+	return &Store{store: s, logger: logger, catalog: newCatalog(), cache: newCache(cacheBytes), ring: new(ring)}
 }
 
 // Rebuild implements store.Observer.
@@ -67,7 +69,7 @@ func (s *Store) Rebuild(st *store.Store) error {
 	}
 	var failed error
 	st.Root().Scan(fsm.AppendKey(nil, s.ids().head, nil), nil, false, func(r *kv.Record) bool {
-		h, err := headOf(r)
+		h, err := s.headOf(r)
 		if err != nil {
 			failed = fmt.Errorf("read config head %q: %w", r.Key, err)
 			return false
@@ -106,12 +108,12 @@ func (s *Store) ids() *tables {
 	return s.find()
 }
 
-func headOf(r *kv.Record) (*configstore.Head, error) {
-	k, _, err := parseKey(r.Key)
+func (s *Store) headOf(r *kv.Record) (*configstore.Head, error) {
+	k, err := s.texts.key(r.Key)
 	if err != nil {
 		return nil, err
 	}
-	h, err := decodeHead(r.Value)
+	h, err := s.texts.decodeHead(r.Value)
 	if err != nil {
 		return nil, err
 	}
@@ -201,7 +203,7 @@ func (s *Store) content(k configstore.Key, v kv.Stamp) ([]byte, error) {
 	if err != nil {
 		return nil, err
 	}
-	return ver.content, nil
+	return slices.Clone(ver.content), nil // the row may be a part of something larger
 }
 
 // version reads one row of the history.

@@ -90,12 +90,18 @@ func (f *Field) Float() float64 { return math.Float64frombits(uint64(f.Num)) }
 
 // Pair is the field as a key with its value.
 func (f *Field) Pair() (key, value string, err error) {
+	k, v, err := f.PairBytes()
+	return string(k), string(v), err
+}
+
+// PairBytes is Pair without a copy.
+func (f *Field) PairBytes() (key, value []byte, err error) {
 	err = Each(f.Bytes, func(in Field) error {
 		switch in.N {
 		case 1:
-			key = in.Text()
+			key = in.Bytes
 		case 2:
-			value = in.Text()
+			value = in.Bytes
 		}
 		return nil
 	})

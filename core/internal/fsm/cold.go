@@ -1,6 +1,8 @@
 package fsm
 
 import (
+	"encoding/binary"
+	"slices"
 	"strings"
 
 	"github.com/easynet-cn/batata/core/kv"
@@ -11,17 +13,16 @@ import (
 func (m *Machine) doCold(o *kv.Op, id TableID) error {
 	switch o.Kind {
 	case kv.Put:
-		buf := m.stamped(o)
-		n := len(o.Key)
+		abs, value := m.stampedCold(o)
 		if o.SkipEqual {
-			prev, err := m.readCold(view(buf[:n]))
-			if err != nil || prev != nil && string(prev.Value) == string(buf[n:]) {
+			prev, err := m.readCold(view(abs))
+			if err != nil || prev != nil && string(prev.Value) == string(value) {
 				return err
 			}
 		}
 		rev := m.rev + 1
-		m.setCold(view(buf[:n]), id, ColdRow{Record: &kv.Record{
-			Key: buf[KeyOffset(id):n:n], Value: buf[n:], Created: rev, Modified: rev,
+		m.setCold(view(abs), id, ColdRow{Record: &kv.Record{
+			Key: abs[KeyOffset(id):], Value: value, Created: rev, Modified: rev,
 		}})
 		return nil
 	case kv.Delete:
@@ -34,6 +35,22 @@ func (m *Machine) doCold(o *kv.Op, id TableID) error {
 	default:
 		return m.removeColdPrefix(view(o.Key), id)
 	}
+}
+
+// stampedCold is stamped for a cold row. A value without a stamp stays where it
+// is: the row leaves memory with the next commit to disk, about as soon as the
+// entry does.
+func (m *Machine) stampedCold(o *kv.Op) (abs, value []byte) {
+	n := len(o.Key)
+	if o.StampValue > 0 {
+		buf := m.stamped(o)
+		return buf[:n:n], buf[n:]
+	}
+	abs = append(make([]byte, 0, n), o.Key...)
+	if o.StampKey > 0 {
+		binary.BigEndian.PutUint64(abs[o.StampKey-1:], uint64(kv.NewStamp(m.rev+1, o.Seq)))
+	}
+	return abs, slices.Clip(o.Value)
 }
 
 func (m *Machine) removeColdPrefix(prefix string, id TableID) error {

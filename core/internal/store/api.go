@@ -47,7 +47,8 @@ func (o Options) withDefaults() Options {
 	return o
 }
 
-// Committed is one normal entry of the raft log. Data is only read; empty Data
+// Committed is one normal entry of the raft log. Data is only read, and the cold
+// rows in it share its memory until they are on disk: never reuse it. Empty Data
 // is a leader's first entry and changes nothing but the index.
 type Committed struct {
 	Index, Term uint64

@@ -15,7 +15,7 @@ import (
 // returned beside it are applied, the rest is not.
 //
 // When it returns, the root holds the changes, and observers and watchers have
-// been told.
+// been told. The outcomes are valid until the next call.
 func (s *Store) Apply(entries []Committed) ([]fsm.Outcome, error) {
 	if err := s.failed(); err != nil {
 		return nil, fmt.Errorf("apply: %w", err)
@@ -36,7 +36,8 @@ func (s *Store) applyAll(entries []Committed) (outcomes []fsm.Outcome, revs []re
 	s.live.machine.Forget()
 	clear(s.live.revs)
 	s.live.revs = s.live.revs[:0]
-	outcomes = make([]fsm.Outcome, 0, len(entries))
+	clear(s.live.outcomes)
+	outcomes = s.live.outcomes[:0]
 	for i := range entries {
 		e := &entries[i]
 		if e.Index <= s.live.at.index {
@@ -48,6 +49,7 @@ func (s *Store) applyAll(entries []Committed) (outcomes []fsm.Outcome, revs []re
 		s.live.at.index, s.live.at.term = e.Index, e.Term
 		s.sealIfLarge()
 	}
+	s.live.outcomes = outcomes
 	s.publish()
 	wake(s.dirty)
 	return outcomes, s.live.revs, err

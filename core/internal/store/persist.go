@@ -106,7 +106,7 @@ func (s *Store) pause(d time.Duration) bool {
 // holds mu.
 func (s *Store) sealIfLarge() {
 	b := s.live.active
-	if b.bytes >= s.opts.PersistBytes || len(b.rows) >= s.opts.PersistOps {
+	if b.bytes >= s.opts.PersistBytes || b.ops >= s.opts.PersistOps {
 		s.seal()
 		wake(s.now)
 	}
@@ -119,7 +119,7 @@ func (s *Store) seal() {
 	b.at = s.live.at
 	b.at.changed = s.live.machine.Changed()
 	s.live.sealed = append(s.live.sealed, b)
-	s.live.active = &batch{rows: make([]pending, 0, len(b.rows))} // the next is likely as large
+	s.live.active = &batch{hot: make([]pending, 0, len(b.hot))} // the next is likely as large
 }
 
 // take returns the oldest batches that wait, as many as fit one commit.
@@ -135,7 +135,7 @@ func (s *Store) take() (batches []*batch, epoch uint64) {
 	n, bytes, ops := 0, int64(0), 0
 	for _, b := range s.live.sealed {
 		bytes += b.bytes
-		ops += len(b.rows)
+		ops += b.ops
 		if n > 0 && (bytes > maxCommitBytes || ops > maxCommitOps) {
 			break
 		}
@@ -171,7 +171,7 @@ func (s *Store) release(batches []*batch, epoch uint64) {
 	s.publish()
 	for _, b := range batches {
 		s.lagBytes.Add(-b.bytes)
-		s.lagOps.Add(-int64(len(b.rows)))
+		s.lagOps.Add(-int64(b.ops))
 	}
 }
 

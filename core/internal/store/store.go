@@ -57,6 +57,8 @@ type live struct {
 	active  *batch   // collects
 	sealed  []*batch // wait for their commit, oldest first
 	revs    []revision
+	// outcomes are those of the last Apply, scratch for the next.
+	outcomes []fsm.Outcome
 }
 
 // revision is what one revision changed.

@@ -66,6 +66,17 @@ func String(b []byte) (s string, rest []byte, err error) {
 	}
 }
 
+// Cut is String without a copy: the text shares memory with b, unless a zero byte
+// was escaped in it.
+func Cut(b []byte) (text, rest []byte, err error) {
+	i := bytes.IndexByte(b, escape)
+	if i >= 0 && i+1 < len(b) && b[i+1] == terminator {
+		return b[:i:i], b[i+2:], nil
+	}
+	s, rest, err := String(b)
+	return []byte(s), rest, err
+}
+
 // Uint64 reads an unsigned number and returns what follows it.
 func Uint64(b []byte) (v uint64, rest []byte, err error) {
 	if len(b) < 8 {

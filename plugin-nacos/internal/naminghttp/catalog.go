@@ -37,9 +37,6 @@ func (a *API) all(d *naming.Detail) *naming.List {
 	return a.Naming.Choose(d.Snapshot, naming.Query{Key: d.Key, Disabled: true})
 }
 
-// maxPage bounds the services of a page, of which much is shown.
-const maxPage = 500
-
 // catalogServices is NAC-H1N-50.
 func (a *API) catalogServices(c *web.Call) error {
 	r, err := v1.read(c)
@@ -60,7 +57,7 @@ func (a *API) catalogServices(c *web.Call) error {
 	found, total, err := a.Naming.Services(c.Context(), naming.Search{
 		Namespace: r.text("namespaceId"), Group: r.text("groupNameParam"), Name: r.text("serviceNameParam"),
 		WithInstances: r.is("hasIpCount"),
-	}, number, min(size, maxPage))
+	}, number, size)
 	if err != nil {
 		return err
 	}

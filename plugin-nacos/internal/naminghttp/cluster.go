@@ -25,15 +25,16 @@ func (a *API) cluster(c *web.Call) error {
 	if len(text) > maxJSON {
 		return web.ErrTooLarge
 	}
-	if r.badMeta != nil {
-		return r.badMeta
+	metadata, err := r.metadata()
+	if err != nil {
+		return err
 	}
 	check, err := naming.ParseChecker(strings.Clone(text), int(port), r.is("useInstancePort4Check"))
 	if err != nil {
 		return err
 	}
 	err = a.Naming.SetCluster(c.Context(), c.Actor(), r.ownKey(), naming.Cluster{
-		Name: strings.Clone(r.text("clusterName")), Checker: check, Metadata: r.metadata,
+		Name: strings.Clone(r.text("clusterName")), Checker: check, Metadata: metadata,
 	})
 	if err != nil {
 		return err

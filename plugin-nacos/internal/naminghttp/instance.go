@@ -137,10 +137,10 @@ func (a *API) patch(r *request) error {
 		o.Enabled = &enabled
 	}
 	if r.text("metadata") != "" {
-		o.Metadata, o.Set = r.metadata, true
-	}
-	if r.badMeta != nil {
-		return r.badMeta
+		o.Set = true
+		if o.Metadata, err = r.instanceMetadata(); err != nil {
+			return err
+		}
 	}
 	if err := a.Naming.Patch(r.Context(), r.Actor(), r.key, t, o); err != nil {
 		return err
@@ -250,10 +250,10 @@ func (a *API) batch(g generation, remove bool) handler {
 		if err := r.need("serviceName", "metadata"); err != nil {
 			return err
 		}
-		if r.badMeta != nil {
-			return r.badMeta
+		b := naming.Batch{Remove: remove}
+		if b.Metadata, err = r.instanceMetadata(); err != nil {
+			return err
 		}
-		b := naming.Batch{Metadata: r.metadata, Remove: remove}
 		if b.Targets, err = targets(r.Param("instances")); err != nil {
 			return err
 		}

@@ -3,11 +3,13 @@ package naminghttp
 import (
 	"cmp"
 	"encoding/json"
+	"fmt"
 	"slices"
 	"strings"
 
 	"github.com/tidwall/gjson"
 
+	"github.com/easynet-cn/batata/core/kv"
 	"github.com/easynet-cn/batata/core/registry"
 	"github.com/easynet-cn/batata/plugin-nacos/internal/naming"
 )
@@ -23,14 +25,15 @@ func badMetadata() error {
 // parseMetadata reads metadata in both forms, a JSON object or k=v,k=v
 // (NAC-QRK-37); a blank text is none. As in the reference numbers and booleans
 // of JSON become texts, and the last of equal keys counts. What is returned does
-// not hold on to the text.
+// not hold on to the text. The error is an *Error with reason BadMetadata, or
+// kv.ErrTooLarge.
 func parseMetadata(text string) (registry.Pairs, error) {
 	text = strings.TrimSpace(text)
 	switch {
 	case text == "" || text == "null":
 		return nil, nil
 	case len(text) > maxJSON:
-		return nil, &naming.Error{Reason: naming.BadFormat, Detail: "Param 'Metadata' is illegal, the param length should not exceed 1024."}
+		return nil, fmt.Errorf("metadata of %d bytes: %w", len(text), kv.ErrTooLarge)
 	case text[0] == '{':
 		if !gjson.Valid(text) {
 			return nil, badMetadata()

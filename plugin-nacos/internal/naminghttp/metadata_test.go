@@ -8,6 +8,7 @@ import (
 	"testing"
 	"unicode/utf8"
 
+	"github.com/easynet-cn/batata/core/kv"
 	"github.com/easynet-cn/batata/core/registry"
 	"github.com/easynet-cn/batata/plugin-nacos/internal/naming"
 )
@@ -52,8 +53,8 @@ func TestParseMetadata(t *testing.T) {
 		}
 	}
 	long := `{"a":"` + strings.Repeat("v", maxJSON) + `"}`
-	if _, err := parseMetadata(long); !errors.Is(err, &naming.Error{Reason: naming.BadFormat}) {
-		t.Errorf("parseMetadata() of %d bytes = %v, want BadFormat", len(long), err)
+	if _, err := parseMetadata(long); !errors.Is(err, kv.ErrTooLarge) {
+		t.Errorf("parseMetadata() of %d bytes = %v, want ErrTooLarge", len(long), err)
 	}
 }
 

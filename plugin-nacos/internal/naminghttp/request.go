@@ -1,10 +1,12 @@
 package naminghttp
 
 import (
+	"errors"
 	"strconv"
 	"strings"
 
 	"github.com/easynet-cn/batata/core/auth"
+	"github.com/easynet-cn/batata/core/kv"
 	"github.com/easynet-cn/batata/core/registry"
 	"github.com/easynet-cn/batata/plugin-nacos/internal/authmap"
 	"github.com/easynet-cn/batata/plugin-nacos/internal/naming"
@@ -29,10 +31,6 @@ type request struct {
 	*web.Call
 	gen generation
 	key registry.ServiceKey
-	// metadata of an instance, and why it cannot be read: refused where it is
-	// used.
-	metadata registry.Pairs
-	badMeta  error
 }
 
 // read checks the names that a call carries, before anything else is looked at
@@ -53,10 +51,6 @@ func (g generation) read(c *web.Call) (request, error) {
 	}
 	if g != v1 { // a list comes under the same name
 		n.Cluster, n.Clusters = "", n.Cluster
-	}
-	if text := c.Param("metadata"); text != "" {
-		r.metadata, r.badMeta = parseMetadata(text)
-		n.Metadata = r.metadata
 	}
 	if err := naming.CheckFormat(&n); err != nil {
 		return r, err
@@ -228,8 +222,11 @@ func (r *request) instance() (naming.Instance, error) {
 		return naming.Instance{}, err
 	}
 	in := naming.NewInstance(strings.Clone(t.IP), t.Port)
-	in.Cluster, in.Metadata = strings.Clone(t.Cluster), r.metadata
+	in.Cluster = strings.Clone(t.Cluster)
 	in.NoID = r.gen != v1 // NAC-NAM-01
+	if in.Metadata, err = r.instanceMetadata(); err != nil {
+		return in, err
+	}
 	if in.Weight, err = r.number("weight", 1); err != nil {
 		return in, err
 	}
@@ -243,10 +240,23 @@ func (r *request) instance() (naming.Instance, error) {
 	if r.gen == v1 && r.text(enabled) == "" {
 		enabled = "enable" // NAC-QRK-19
 	}
-	if in.Enabled, err = r.flag(enabled, true); err != nil {
-		return in, err
+	in.Enabled, err = r.flag(enabled, true)
+	return in, err
+}
+
+// metadata reads metadata in any form, of any length that is kept.
+func (r *request) metadata() (registry.Pairs, error) { return parseMetadata(r.Param("metadata")) }
+
+// instanceMetadata is metadata, which is short for instances (NAD-GEN-48).
+func (r *request) instanceMetadata() (registry.Pairs, error) {
+	m, err := r.metadata()
+	if errors.Is(err, kv.ErrTooLarge) {
+		return nil, &naming.Error{Reason: naming.BadFormat, Detail: "Param 'Metadata' is illegal, the param length should not exceed 1024."}
 	}
-	return in, r.badMeta
+	if err != nil {
+		return nil, err
+	}
+	return m, naming.CheckFormat(&naming.Names{Metadata: m})
 }
 
 // ownKey is the key for what is kept.

@@ -72,8 +72,8 @@ func (r *request) definition() (d naming.Definition, err error) {
 	if d.Protect, err = r.number("protectThreshold", 0); err != nil && r.gen != v1 {
 		return d, err
 	}
-	if d.Metadata = r.metadata; r.badMeta != nil {
-		return d, r.badMeta
+	if d.Metadata, err = r.metadata(); err != nil {
+		return d, err
 	}
 	text := r.text("selector")
 	if len(text) > maxJSON {
