@@ -7,6 +7,7 @@ import (
 
 	"github.com/easynet-cn/batata/core/configstore"
 	"github.com/easynet-cn/batata/core/internal/configraft"
+	"github.com/easynet-cn/batata/core/internal/fsm"
 	"github.com/easynet-cn/batata/core/kv"
 )
 
@@ -171,17 +172,20 @@ func (p *planner) finish() error {
 			return err
 		}
 	}
-	return p.recount()
+	p.recount()
+	return nil
 }
 
 func (p *planner) rows(d *draft) error {
-	head := kv.Op{Kind: kv.Delete, Table: configraft.TableHead, Key: configraft.ItemKey(nil, d.key)}
+	head := kv.Op{Kind: kv.Delete, Key: p.headKey(d)}
 	switch {
 	case d.head != nil:
 		if d.stamped {
 			d.head.Version, head.StampValue, head.Seq = 0, configraft.StampAt, d.seq
 		}
-		head.Kind, head.Value = kv.Put, configraft.EncodeHead(d.head)
+		at := len(p.plan.arena)
+		p.plan.arena = configraft.AppendHead(p.plan.arena, d.head)
+		head.Kind, head.Value = kv.Put, p.plan.cut(at)
 	case d.was != nil || d.counted:
 		if err := p.uncount(d); err != nil {
 			return err
@@ -203,11 +207,11 @@ func (p *planner) rows(d *draft) error {
 }
 
 func (p *planner) variantRow(d *draft, name string, v *configstore.Variant) {
-	op := kv.Op{Kind: kv.Delete, Table: configraft.TableVariant, Key: configraft.VariantKey(d.key, name)}
+	op := kv.Op{Kind: kv.Delete, Key: configraft.VariantKey(fsm.AppendKey(nil, p.plan.ids.Variant, nil), d.key, name)}
 	if v != nil {
 		op.Kind = kv.Put
 		v.Version, op.StampValue, op.Seq = 0, configraft.StampAt, d.seqs[name]
-		op.Value = configraft.EncodeVariant(v)
+		op.Value = configraft.AppendVariant(nil, v)
 	}
 	p.plan.ops = append(p.plan.ops, op)
 }

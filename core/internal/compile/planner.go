@@ -14,8 +14,8 @@ import (
 	"github.com/easynet-cn/batata/core/registry"
 )
 
-// planner compiles one batch. Operations on the same item see each other through
-// its draft.
+// planner compiles the config operations of one batch. Those on the same item see
+// each other through its draft.
 type planner struct {
 	committer *Committer
 	by        auth.Actor
@@ -39,6 +39,17 @@ type draft struct {
 	seq      uint16
 	seqs     map[string]uint16 // stamps of variants written by this batch
 	counted  bool              // as a new item, by this batch
+	room     configstore.Head  // for the first head that the batch makes
+	taken    bool              // room is
+}
+
+// blank returns an empty head.
+func (d *draft) blank() *configstore.Head {
+	if d.taken {
+		return new(configstore.Head)
+	}
+	d.taken = true
+	return &d.room
 }
 
 var errEmptyOp = errors.New("commit: empty config operation")
@@ -65,17 +76,25 @@ func (p *planner) draft(k configstore.Key) *draft {
 			return d
 		}
 	}
-	d := &draft{key: k, was: p.committer.Configs.Head(k)}
+	d := &p.plan.first
+	if len(p.items) > 0 {
+		d = new(draft)
+	}
+	d.key, d.was = k, p.committer.Configs.Head(k)
+	d.head = d.was // heads are replaced, not changed
 	var seen kv.Revision
 	if d.was != nil {
 		seen = d.was.Revision
-		d.head = configraft.CloneHead(d.was)
 	}
 	p.items = append(p.items, d)
-	p.plan.guards = append(p.plan.guards, kv.Compare{
-		Table: configraft.TableHead, Key: configraft.ItemKey(nil, k), Target: kv.Modified, Rel: kv.Equal, Num: uint64(seen),
-	})
+	p.plan.guards = append(p.plan.guards, kv.Compare{Key: p.headKey(d), Target: kv.Modified, Rel: kv.Equal, Num: uint64(seen)})
 	return d
+}
+
+func (p *planner) headKey(d *draft) []byte {
+	at := p.plan.begin(p.plan.ids.Head)
+	p.plan.arena = configraft.ItemKey(p.plan.arena, d.key)
+	return p.plan.cut(at)
 }
 
 // variant returns a variant of the draft as it stands, nil when absent.
@@ -161,7 +180,8 @@ func firstOf(err error) error {
 // begin makes sure that the draft has a head.
 func (p *planner) begin(d *draft, source string) {
 	if d.head == nil {
-		d.head = &configstore.Head{Key: d.key, Creator: p.by.Subject, Source: source, Created: p.now}
+		d.head = d.blank()
+		d.head.Key, d.head.Creator, d.head.Source, d.head.Created = d.key, p.by.Subject, source, p.now
 	}
 }
 
@@ -192,9 +212,11 @@ func (p *planner) publishFormal(i int, d *draft, op *configstore.Publish) error 
 
 // formal returns the head after a formal publish.
 func (p *planner) formal(d *draft, op *configstore.Publish) *configstore.Head {
-	next := &configstore.Head{Key: d.key, Creator: p.by.Subject, Source: p.by.Addr, Created: p.now}
+	next := d.blank()
 	if d.head != nil {
-		next = configraft.CloneHead(d.head)
+		configraft.CopyHead(next, d.head)
+	} else {
+		next.Key, next.Creator, next.Source, next.Created = d.key, p.by.Subject, p.by.Addr, p.now
 	}
 	next.Digest, next.Size, next.Formal = md5.Sum(op.Content), int32(len(op.Content)), true
 	next.Type, next.Cipher, next.ReadOnly, next.Modified = op.Type, op.Cipher, op.ReadOnly, p.now
@@ -245,10 +267,14 @@ func (p *planner) entry(k configstore.Key, kind, variant string, meta configstor
 func (p *planner) version(e *configstore.Entry, desc string, tags []string, content []byte) uint16 {
 	seq := p.seq
 	p.seq++
-	key, at := configraft.VersionKey(e.Key, 0)
-	p.plan.ops = append(p.plan.ops, kv.Op{
-		Kind: kv.Put, Table: configraft.TableVersion, Key: key, StampKey: at, Seq: seq,
-		Value: configraft.EncodeVersion(e, desc, tags, content),
+	pl := p.plan
+	at := pl.begin(pl.ids.Version)
+	pl.arena = configraft.VersionKey(pl.arena, e.Key, 0)
+	key := pl.cut(at)
+	at = len(pl.arena)
+	pl.arena = configraft.AppendVersion(pl.arena, e, desc, tags, content)
+	pl.ops = append(pl.ops, kv.Op{
+		Kind: kv.Put, Key: key, StampKey: int32(len(key)-configraft.StampSize) + 1, Seq: seq, Value: pl.cut(at),
 	})
 	return seq
 }

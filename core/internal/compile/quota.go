@@ -14,9 +14,9 @@ import (
 // compiles again.
 func (p *planner) limit(i int, l *configstore.Limit) {
 	p.plan.ops = append(p.plan.ops, kv.Op{
-		Kind: kv.Put, Table: configraft.TableQuota, Key: configraft.LimitKey(l.Scope), Value: configraft.EncodeLimit(*l), SkipEqual: true,
+		Kind: kv.Put, Key: configraft.LimitKey(p.quotaRow(), l.Scope), Value: configraft.AppendLimit(nil, l), SkipEqual: true,
 	}, kv.Op{
-		Kind: kv.Touch, Table: configraft.TableQuota, Key: configraft.ChangedKey(), IfChanged: true,
+		Kind: kv.Touch, Key: configraft.ChangedKey(p.quotaRow()), IfChanged: true,
 	})
 	p.limited = slices.DeleteFunc(p.limited, func(s configstore.Scope) bool { return s == l.Scope })
 	if l.Items > 0 {
@@ -26,23 +26,17 @@ func (p *planner) limit(i int, l *configstore.Limit) {
 }
 
 // recount makes the counters of limited scopes right, behind all rows of the batch.
-func (p *planner) recount() error {
+func (p *planner) recount() {
 	for _, s := range p.limited {
-		heads, err := p.committer.Core.Table(configraft.TableHead)
-		if err != nil {
-			return err
-		}
-		counters, err := p.committer.Core.Table(configraft.TableQuota)
-		if err != nil {
-			return err
-		}
 		p.plan.counts = append(p.plan.counts, kv.Op{
-			Kind: fsm.Count, Key: fsm.AppendKey(nil, counters.ID, configraft.UsedKey(s)),
-			Value: fsm.AppendKey(nil, heads.ID, configraft.HeldPrefix(s)),
+			Kind: fsm.Count, Key: configraft.UsedKey(p.quotaRow(), s),
+			Value: configraft.HeldPrefix(fsm.AppendKey(nil, p.plan.ids.Head, nil), s),
 		})
 	}
-	return nil
 }
+
+// quotaRow begins a key of the table of quotas.
+func (p *planner) quotaRow() []byte { return fsm.AppendKey(nil, p.plan.ids.Quota, nil) }
 
 // scopes are those that an item counts in.
 func scopes(k *configstore.Key) [2]configstore.Scope {
@@ -96,7 +90,7 @@ func (p *planner) uncount(d *draft) error {
 
 func (p *planner) add(s configstore.Scope, delta, least, most int64) {
 	p.plan.ops = append(p.plan.ops, kv.Op{
-		Kind: kv.Add, Table: configraft.TableQuota, Key: configraft.UsedKey(s), Delta: delta, Min: least, Max: most,
+		Kind: kv.Add, Key: configraft.UsedKey(p.quotaRow(), s), Delta: delta, Min: least, Max: most,
 	})
 }
 
@@ -107,7 +101,9 @@ func (p *planner) guardLimits() {
 		return
 	}
 	p.guarded = true
+	at := p.plan.begin(p.plan.ids.Quota)
+	p.plan.arena = configraft.ChangedKey(p.plan.arena)
 	p.plan.guards = append(p.plan.guards, kv.Compare{
-		Table: configraft.TableQuota, Key: configraft.ChangedKey(), Target: kv.Modified, Rel: kv.Equal, Num: uint64(p.limits.Changed),
+		Key: p.plan.cut(at), Target: kv.Modified, Rel: kv.Equal, Num: uint64(p.limits.Changed),
 	})
 }

@@ -22,8 +22,8 @@ const (
 
 var errRow = fields.ErrMalformed
 
-// ItemKey is the key of an item's head, and the prefix of its variants and
-// versions.
+// ItemKey appends the key of an item's head, which is the prefix of its variants
+// and versions.
 func ItemKey(dst []byte, k configstore.Key) []byte {
 	dst = slices.Grow(dst, len(k.Namespace)+len(k.Group)+len(k.Name)+keyMarks)
 	dst = tuple.AppendString(dst, k.Namespace)
@@ -34,17 +34,18 @@ func ItemKey(dst []byte, k configstore.Key) []byte {
 // keyMarks is the room for what ends the texts of a key, and for a stamp.
 const keyMarks = 16
 
-// VariantKey is the key of a variant.
-func VariantKey(k configstore.Key, variant string) []byte {
-	return tuple.AppendString(ItemKey(nil, k), variant)
+// VariantKey appends the key of a variant.
+func VariantKey(dst []byte, k configstore.Key, variant string) []byte {
+	return tuple.AppendString(ItemKey(dst, k), variant)
 }
 
-// VersionKey is the key of a version, and StampVersion says where in it the
-// stamp of a new one goes.
-func VersionKey(k configstore.Key, v kv.Stamp) (key []byte, stampKey int32) {
-	key = ItemKey(nil, k)
-	return tuple.AppendUint64(key, uint64(v)), int32(len(key)) + 1
+// VersionKey appends the key of a version. Its last StampSize bytes are the stamp.
+func VersionKey(dst []byte, k configstore.Key, v kv.Stamp) []byte {
+	return tuple.AppendUint64(ItemKey(dst, k), uint64(v))
 }
+
+// StampSize is the bytes of a stamp in a key.
+const StampSize = 8
 
 // parseKey takes a key apart and returns what follows the item.
 func parseKey(b []byte) (k configstore.Key, rest []byte, err error) {
@@ -58,10 +59,10 @@ func parseKey(b []byte) (k configstore.Key, rest []byte, err error) {
 	return k, rest, err
 }
 
-// newWriter begins a row with its stamp.
-func newWriter(stamp kv.Stamp, room int) fields.Writer {
-	b := append(make([]byte, 0, room+rowHeader), rowFormat)
-	return fields.Writer{B: binary.BigEndian.AppendUint64(b, uint64(stamp))}
+// beginRow appends the begin of a row with its stamp, and makes room for the rest.
+func beginRow(dst []byte, stamp kv.Stamp, room int) fields.Writer {
+	dst = append(slices.Grow(dst, room+rowHeader), rowFormat)
+	return fields.Writer{B: binary.BigEndian.AppendUint64(dst, uint64(stamp))}
 }
 
 // header checks the format and returns the stamp and the fields.

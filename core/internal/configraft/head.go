@@ -5,10 +5,10 @@ import (
 	"github.com/easynet-cn/batata/core/internal/fields"
 )
 
-// EncodeHead renders the row of a head; its variants are rows of their own. With
+// AppendHead appends the row of a head; its variants are rows of their own. With
 // Version zero the stamp of the transaction goes to StampAt.
-func EncodeHead(h *configstore.Head) []byte {
-	w := newWriter(h.Version, 96+len(h.Desc)+len(h.App)+len(h.Cipher))
+func AppendHead(dst []byte, h *configstore.Head) []byte {
+	w := beginRow(dst, h.Version, 96+len(h.Desc)+len(h.App)+len(h.Cipher))
 	w.Bytes(1, h.Digest[:])
 	w.Number(2, int64(h.Size))
 	w.Flag(3, h.ReadOnly)
@@ -29,7 +29,7 @@ func EncodeHead(h *configstore.Head) []byte {
 	return w.B
 }
 
-// decodeHead reads a row written by EncodeHead.
+// decodeHead reads a row written by AppendHead.
 func (t *texts) decodeHead(b []byte) (*configstore.Head, error) { //nolint:gocyclo // one case per field
 	stamp, b, err := header(b)
 	if err != nil {
@@ -79,10 +79,16 @@ func (t *texts) decodeHead(b []byte) (*configstore.Head, error) { //nolint:gocyc
 // CloneHead returns a copy to be changed before it is published. Slices are
 // shared: replace them, do not write to them.
 func CloneHead(h *configstore.Head) *configstore.Head {
-	return &configstore.Head{
-		Key: h.Key, Digest: h.Digest, Size: h.Size, ReadOnly: h.ReadOnly, Formal: h.Formal,
-		Type: h.Type, Tags: h.Tags, App: h.App, Desc: h.Desc, Cipher: h.Cipher, Owner: h.Owner,
-		Creator: h.Creator, Source: h.Source, Created: h.Created, Modified: h.Modified,
-		Revision: h.Revision, Version: h.Version, Variants: h.Variants, Ext: h.Ext,
-	}
+	c := new(configstore.Head)
+	CopyHead(c, h)
+	return c
+}
+
+// CopyHead is CloneHead into memory of the caller's, which was never published.
+func CopyHead(dst, h *configstore.Head) {
+	dst.Key, dst.Digest, dst.Size, dst.ReadOnly, dst.Formal = h.Key, h.Digest, h.Size, h.ReadOnly, h.Formal
+	dst.Type, dst.Tags, dst.App, dst.Desc, dst.Cipher = h.Type, h.Tags, h.App, h.Desc, h.Cipher
+	dst.Owner, dst.Creator, dst.Source = h.Owner, h.Creator, h.Source
+	dst.Created, dst.Modified, dst.Revision, dst.Version = h.Created, h.Modified, h.Revision, h.Version
+	dst.Variants, dst.Ext = h.Variants, h.Ext
 }

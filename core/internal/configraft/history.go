@@ -32,7 +32,7 @@ func (s *Store) History(_ context.Context, q configstore.HistoryQuery) ([]config
 		last   configstore.Key
 		failed error
 	)
-	err := s.store.ColdScan(fsm.AppendKey(nil, s.ids().version, prefix), nil, true, func(r *kv.Record) bool {
+	err := s.store.ColdScan(fsm.AppendKey(nil, s.IDs().Version, prefix), nil, true, func(r *kv.Record) bool {
 		v, err := decodeVersion(r.Key, r.Value)
 		if err != nil {
 			failed = err

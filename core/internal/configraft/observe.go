@@ -16,16 +16,16 @@ import (
 // Applied implements store.Observer: it moves the catalog to a revision and
 // tells the watchers.
 func (s *Store) Applied(rev kv.Revision, changes []fsm.Change) {
-	ids := s.ids()
+	ids := s.IDs()
 	var moved []configstore.Change
 	for i := range changes {
 		c := &changes[i]
 		var err error
 		switch c.Table {
 		case 0:
-		case ids.head:
+		case ids.Head:
 			moved, err = s.headMoved(moved, c)
-		case ids.variant:
+		case ids.Variant:
 			moved, err = s.variantMoved(moved, c)
 		}
 		if err != nil {
@@ -38,7 +38,7 @@ func (s *Store) Applied(rev kv.Revision, changes []fsm.Change) {
 		s.ring.move(rev)
 		return
 	}
-	s.warm(changes, ids.version)
+	s.warm(changes, ids.Version)
 	s.ring.publish(configstore.Batch{Revision: rev, Changes: moved})
 }
 

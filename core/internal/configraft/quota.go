@@ -25,37 +25,33 @@ const (
 	quotaChanged = "c"
 )
 
-// ChangedKey is the key of the row that moves with every change of a limit. While
-// it is absent there has never been one.
-func ChangedKey() []byte { return []byte(quotaChanged) }
+// ChangedKey appends the key of the row that moves with every change of a limit.
+// While it is absent there has never been one.
+func ChangedKey(dst []byte) []byte { return append(dst, quotaChanged...) }
 
-// UsedKey is the key of the counter of a scope.
-func UsedKey(s configstore.Scope) []byte { return quotaKey(quotaUsed, s) }
+// UsedKey appends the key of the counter of a scope.
+func UsedKey(dst []byte, s configstore.Scope) []byte { return appendQuotaKey(dst, quotaUsed, s) }
 
-// LimitKey is the key of the limits of a scope.
-func LimitKey(s configstore.Scope) []byte { return quotaKey(quotaLimit, s) }
-
-func quotaKey(kind string, s configstore.Scope) []byte {
-	return appendQuotaKey(make([]byte, 0, len(kind)+len(s.Namespace)+len(s.Group)+8), kind, s)
-}
+// LimitKey appends the key of the limits of a scope.
+func LimitKey(dst []byte, s configstore.Scope) []byte { return appendQuotaKey(dst, quotaLimit, s) }
 
 func appendQuotaKey(dst []byte, kind string, s configstore.Scope) []byte {
 	return tuple.AppendString(tuple.AppendString(tuple.AppendString(dst, kind), s.Namespace), s.Group)
 }
 
-// EncodeLimit renders the limits of a scope.
-func EncodeLimit(l configstore.Limit) []byte {
-	b := binary.BigEndian.AppendUint64([]byte{rowFormat}, uint64(l.Items))
-	return binary.BigEndian.AppendUint64(b, uint64(l.MaxSize))
+// AppendLimit appends the row of the limits of a scope.
+func AppendLimit(dst []byte, l *configstore.Limit) []byte {
+	dst = binary.BigEndian.AppendUint64(append(dst, rowFormat), uint64(l.Items))
+	return binary.BigEndian.AppendUint64(dst, uint64(l.MaxSize))
 }
 
-// HeldPrefix is the prefix of the heads in a scope.
-func HeldPrefix(s configstore.Scope) []byte {
-	b := tuple.AppendString(nil, s.Namespace)
+// HeldPrefix appends the prefix of the heads in a scope.
+func HeldPrefix(dst []byte, s configstore.Scope) []byte {
+	dst = tuple.AppendString(dst, s.Namespace)
 	if s.Group != "" {
-		b = tuple.AppendString(b, s.Group)
+		dst = tuple.AppendString(dst, s.Group)
 	}
-	return b
+	return dst
 }
 
 // Usage implements configstore.Configs.
@@ -81,7 +77,7 @@ type Limits struct {
 func (s *Store) Limits() Limits {
 	var room [keyRoom]byte
 	l := Limits{store: s, root: s.store.Root()}
-	if r := l.root.Get(append(fsm.AppendKey(room[:0], s.ids().quota, nil), quotaChanged...)); r != nil {
+	if r := l.root.Get(ChangedKey(fsm.AppendKey(room[:0], s.IDs().Quota, nil))); r != nil {
 		l.Changed = r.Modified
 	}
 	return l
@@ -97,14 +93,15 @@ func (l *Limits) Of(scope configstore.Scope) (configstore.Limit, error) {
 		room [keyRoom]byte
 		err  error
 	)
-	abs := appendQuotaKey(fsm.AppendKey(room[:0], l.store.ids().quota, nil), quotaLimit, scope)
+	abs := LimitKey(fsm.AppendKey(room[:0], l.store.IDs().Quota, nil), scope)
 	out.Items, out.MaxSize, err = limits(l.root.Get(abs))
 	return out, err
 }
 
 // Used returns the counter of a scope that is limited in items.
 func (l *Limits) Used(scope configstore.Scope) int64 {
-	r := l.root.Get(fsm.AppendKey(nil, l.store.ids().quota, UsedKey(scope)))
+	var room [keyRoom]byte
+	r := l.root.Get(UsedKey(fsm.AppendKey(room[:0], l.store.IDs().Quota, nil), scope))
 	if r == nil || len(r.Value) != 8 {
 		return 0
 	}
@@ -116,7 +113,7 @@ func (l *Limits) held(limit *configstore.Limit) (n int64) {
 	if limit.Items > 0 {
 		return l.Used(limit.Scope)
 	}
-	l.root.Scan(fsm.AppendKey(nil, l.store.ids().head, HeldPrefix(limit.Scope)), nil, false, func(*kv.Record) bool {
+	l.root.Scan(HeldPrefix(fsm.AppendKey(nil, l.store.IDs().Head, nil), limit.Scope), nil, false, func(*kv.Record) bool {
 		n++
 		return true
 	})

@@ -53,7 +53,7 @@ func (s *Store) Retain(ctx context.Context, r Retention) {
 // RetainOnce walks all versions once and returns how many were dropped.
 func (s *Store) RetainOnce(ctx context.Context, r Retention) (dropped int, err error) {
 	w := walk{store: s, limit: r.Now().Add(-r.Age).UnixMilli(), keep: r.Keep}
-	prefix := fsm.AppendKey(nil, s.ids().version, nil)
+	prefix := fsm.AppendKey(nil, s.IDs().Version, nil)
 	from := []byte(nil)
 	for {
 		var last []byte
@@ -78,7 +78,7 @@ func (s *Store) RetainOnce(ctx context.Context, r Retention) (dropped int, err e
 		if n < retainPage {
 			return dropped, ctx.Err()
 		}
-		from = fsm.AppendKey(nil, s.ids().version, last)
+		from = fsm.AppendKey(nil, s.IDs().Version, last)
 		w.skip = string(last)
 	}
 }
@@ -107,7 +107,7 @@ func (w *walk) visit(rec *kv.Record) {
 	}
 	w.seen++
 	if w.seen > w.keep && v.At < w.limit && !w.current(&v) {
-		w.old = append(w.old, fsm.AppendKey(nil, w.store.ids().version, rec.Key))
+		w.old = append(w.old, fsm.AppendKey(nil, w.store.IDs().Version, rec.Key))
 	}
 }
 

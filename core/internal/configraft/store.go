@@ -42,12 +42,12 @@ type Store struct {
 	catalog *catalog
 	cache   *cache
 	ring    *ring
-	texts   texts                  // of the goroutine that applies
-	tables  atomic.Pointer[tables] // nil: not declared when somebody last looked
+	texts   texts                    // of the goroutine that applies
+	tables  atomic.Pointer[TableIDs] // nil: not declared when somebody last looked
 }
 
-// tables are the ids, once they are declared.
-type tables struct{ head, variant, version, quota fsm.TableID }
+// TableIDs are the ids of the tables, zeros before they are declared.
+type TableIDs struct{ Head, Variant, Version, Quota fsm.TableID }
 
 var (
 	_ configstore.Configs = (*Store)(nil)
@@ -64,11 +64,11 @@ func New(s *store.Store, cacheBytes int64, logger *zap.Logger) *Store {
 func (s *Store) Rebuild(st *store.Store) error {
 	s.catalog.reset()
 	s.ring.reset(st.Root().Revision())
-	if s.find().head == 0 {
+	if s.find().Head == 0 {
 		return nil
 	}
 	var failed error
-	st.Root().Scan(fsm.AppendKey(nil, s.ids().head, nil), nil, false, func(r *kv.Record) bool {
+	st.Root().Scan(fsm.AppendKey(nil, s.IDs().Head, nil), nil, false, func(r *kv.Record) bool {
 		h, err := s.headOf(r)
 		if err != nil {
 			failed = fmt.Errorf("read config head %q: %w", r.Key, err)
@@ -77,7 +77,7 @@ func (s *Store) Rebuild(st *store.Store) error {
 		s.catalog.put(h)
 		return true
 	})
-	st.Root().Scan(fsm.AppendKey(nil, s.ids().variant, nil), nil, false, func(r *kv.Record) bool {
+	st.Root().Scan(fsm.AppendKey(nil, s.IDs().Variant, nil), nil, false, func(r *kv.Record) bool {
 		if err := s.addVariant(r); err != nil {
 			failed = fmt.Errorf("read config variant %q: %w", r.Key, err)
 			return false
@@ -88,20 +88,20 @@ func (s *Store) Rebuild(st *store.Store) error {
 }
 
 // find looks the table ids up.
-func (s *Store) find() *tables {
+func (s *Store) find() *TableIDs {
 	id := func(name string) fsm.TableID {
 		t, _ := s.store.Table(Owner, name)
 		return t.ID
 	}
-	t := &tables{head: id(TableHead), variant: id(TableVariant), version: id(TableVersion), quota: id(TableQuota)}
-	if t.head != 0 {
+	t := &TableIDs{Head: id(TableHead), Variant: id(TableVariant), Version: id(TableVersion), Quota: id(TableQuota)}
+	if t.Head != 0 {
 		s.tables.Store(t)
 	}
 	return t
 }
 
-// ids are the table ids, zeros before they are declared.
-func (s *Store) ids() *tables {
+// IDs returns the ids of the tables.
+func (s *Store) IDs() *TableIDs {
 	if t := s.tables.Load(); t != nil {
 		return t
 	}
@@ -208,8 +208,7 @@ func (s *Store) content(k configstore.Key, v kv.Stamp) ([]byte, error) {
 
 // version reads one row of the history.
 func (s *Store) version(k configstore.Key, v kv.Stamp) (version, error) {
-	key, _ := VersionKey(k, v)
-	rec, err := s.store.ColdGet(fsm.AppendKey(nil, s.ids().version, key))
+	rec, err := s.store.ColdGet(VersionKey(fsm.AppendKey(nil, s.IDs().Version, nil), k, v))
 	if err != nil {
 		return version{}, fmt.Errorf("read config version: %w", err)
 	}

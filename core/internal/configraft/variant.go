@@ -5,9 +5,9 @@ import (
 	"github.com/easynet-cn/batata/core/internal/fields"
 )
 
-// EncodeVariant renders the row of a variant, with a stamp as EncodeHead.
-func EncodeVariant(v *configstore.Variant) []byte {
-	w := newWriter(v.Version, 96+len(v.Rule.Expr))
+// AppendVariant appends the row of a variant, with a stamp as AppendHead.
+func AppendVariant(dst []byte, v *configstore.Variant) []byte {
+	w := beginRow(dst, v.Version, 96+len(v.Rule.Expr))
 	w.Bytes(1, v.Digest[:])
 	w.Number(2, int64(v.Size))
 	w.Text(3, v.Type)
@@ -18,7 +18,7 @@ func EncodeVariant(v *configstore.Variant) []byte {
 	return w.B
 }
 
-// decodeVariant reads a row written by EncodeVariant.
+// decodeVariant reads a row written by AppendVariant.
 func decodeVariant(name string, b []byte) (*configstore.Variant, error) {
 	stamp, b, err := header(b)
 	if err != nil {

@@ -7,10 +7,10 @@ import (
 	"github.com/easynet-cn/batata/core/registry"
 )
 
-// EncodeVersion renders the row of a version; Previous is kept where other rows
+// AppendVersion appends the row of a version; Previous is kept where other rows
 // have their stamp, the own stamp is in the key.
-func EncodeVersion(e *configstore.Entry, desc string, tags []string, content []byte) []byte {
-	w := newWriter(e.Previous, 96+len(desc)+len(content)+len(e.Cipher))
+func AppendVersion(dst []byte, e *configstore.Entry, desc string, tags []string, content []byte) []byte {
+	w := beginRow(dst, e.Previous, 96+len(desc)+len(content)+len(e.Cipher))
 	w.Text(1, e.Kind)
 	w.Text(2, e.Variant)
 	w.Bytes(3, e.Digest[:])

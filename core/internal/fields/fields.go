@@ -69,10 +69,18 @@ func (w *Writer) Message(n protowire.Number, fill func(*Writer)) {
 
 // Pair appends a key with its value, blank or not.
 func (w *Writer) Pair(n protowire.Number, key, value string) {
-	w.Message(n, func(in *Writer) {
-		in.Text(1, key)
-		in.Text(2, value)
-	})
+	w.B = protowire.AppendTag(w.B, n, protowire.BytesType)
+	w.B = protowire.AppendVarint(w.B, uint64(textSize(key)+textSize(value)))
+	w.Text(1, key)
+	w.Text(2, value)
+}
+
+// textSize is what Text appends for a field of a small number.
+func textSize(s string) int {
+	if s == "" {
+		return 0
+	}
+	return 1 + protowire.SizeBytes(len(s))
 }
 
 // Field is one field as read.

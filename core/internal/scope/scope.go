@@ -154,6 +154,44 @@ func (s *Scope) Resolve(t kv.Txn) (kv.Txn, error) {
 	return out, err
 }
 
+// Place makes the keys of compares and ops absolute where they are, and leaves
+// those alone that name no table: they are already.
+func (s *Scope) Place(cs []kv.Compare, ops []kv.Op) error {
+	for i := range cs {
+		c := &cs[i]
+		if c.Table == "" {
+			continue
+		}
+		tab, err := s.Table(c.Table)
+		if err != nil {
+			return err
+		}
+		c.Table, c.Key = "", fsm.AppendKey(make([]byte, 0, len(c.Key)+4), tab.ID, c.Key)
+	}
+	for i := range ops {
+		if ops[i].Table == "" {
+			continue
+		}
+		if err := s.place(&ops[i]); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// place makes the key of an op absolute.
+func (s *Scope) place(o *kv.Op) error {
+	tab, err := s.Table(o.Table)
+	if err != nil {
+		return err
+	}
+	o.Table, o.Key = "", fsm.AppendKey(make([]byte, 0, len(o.Key)+4), tab.ID, o.Key)
+	if o.StampKey > 0 {
+		o.StampKey += int32(fsm.KeyOffset(tab.ID))
+	}
+	return nil
+}
+
 func (s *Scope) ops(ops []kv.Op) ([]kv.Op, error) {
 	if len(ops) == 0 {
 		return nil, nil
@@ -163,18 +201,14 @@ func (s *Scope) ops(ops []kv.Op) ([]kv.Op, error) {
 		if o.Kind == fsm.Count {
 			return nil, fmt.Errorf("kind %d: %w", o.Kind, fsm.ErrInvalid) // of core alone: its prefix may be anybody's
 		}
-		if o.Kind != kv.Grant && o.Kind != kv.Revoke {
-			tab, err := s.Table(o.Table)
-			if err != nil {
-				return nil, err
-			}
-			o.Key = fsm.AppendKey(make([]byte, 0, len(o.Key)+4), tab.ID, o.Key)
-			if o.StampKey > 0 {
-				o.StampKey += int32(fsm.KeyOffset(tab.ID))
-			}
-		}
-		o.Table = ""
 		out[i] = o
+		if o.Kind == kv.Grant || o.Kind == kv.Revoke {
+			out[i].Table = ""
+			continue
+		}
+		if err := s.place(&out[i]); err != nil {
+			return nil, err
+		}
 	}
 	return out, nil
 }
