@@ -7,11 +7,13 @@ import (
 	"github.com/easynet-cn/batata/core/auth"
 	"github.com/easynet-cn/batata/core/cluster"
 	"github.com/easynet-cn/batata/core/configstore"
+	"github.com/easynet-cn/batata/core/internal/group"
 	"github.com/easynet-cn/batata/core/internal/scope"
 	"github.com/easynet-cn/batata/core/kv"
 	"github.com/easynet-cn/batata/core/lock"
 	"github.com/easynet-cn/batata/core/namespace"
 	"github.com/easynet-cn/batata/core/plugin"
+	"github.com/easynet-cn/batata/core/plugin/inproc"
 	"github.com/easynet-cn/batata/core/registry"
 	"github.com/easynet-cn/batata/core/txn"
 )
@@ -19,13 +21,17 @@ import (
 // attached is core as one plugin sees it.
 type attached struct {
 	node      *Node
+	owner     string
 	store     *scope.Scope
 	txn       txn.Committer
 	ephemeral registry.Ephemeral
 	locks     lock.Locks
 }
 
-var _ plugin.Core = (*attached)(nil)
+var (
+	_ plugin.Core      = (*attached)(nil)
+	_ inproc.Reachable = (*attached)(nil)
+)
 
 // Attach declares the tables of a plugin and returns the contracts as it sees
 // them: its own tables, and writes that carry its name. The names core and
@@ -39,7 +45,7 @@ func (n *Node) Attach(ctx context.Context, owner string, tables []kv.TableSpec) 
 		return nil, fmt.Errorf("attach %s: %w", owner, err)
 	}
 	return &attached{
-		node: n, store: s, txn: n.committer(owner, s), locks: n.locks.For(owner), ephemeral: n.registry.Ephemeral(owner),
+		node: n, owner: owner, store: s, txn: n.committer(owner, s), locks: n.locks.For(owner), ephemeral: n.registry.Ephemeral(owner),
 	}, nil
 }
 
@@ -53,4 +59,12 @@ func (a *attached) Ephemeral() registry.Ephemeral    { return a.ephemeral }
 func (a *attached) Auth() auth.Auth                  { return a.node.Auth() }
 func (a *attached) Directory() auth.Directory        { return a.node.Directory() }
 func (a *attached) Namespaces() namespace.Namespaces { return a.node.Namespaces() }
-func (a *attached) Cluster() cluster.Cluster         { return a.node.Cluster() }
+func (a *attached) Cluster() cluster.Cluster         { return clusterView{node: a.node, service: a.owner} }
+
+// HandlePeer implements inproc.Reachable.
+func (a *attached) HandlePeer(method string, handle plugin.PeerHandler) {
+	a.node.calls.Handle(a.owner, method, group.Handler(handle))
+}
+
+// ForgetPeers implements inproc.Reachable.
+func (a *attached) ForgetPeers() { a.node.calls.Forget(a.owner) }

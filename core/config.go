@@ -1,6 +1,9 @@
 package core
 
 import (
+	"context"
+	"crypto/tls"
+	"net"
 	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
@@ -25,7 +28,13 @@ type Config struct {
 	DataDir    string
 	Durability Durability // empty: Fsync
 	// Tables are the embedder's own, for Node.KV.
-	Tables   []kv.TableSpec
+	Tables []kv.TableSpec
+	// LogBytes is the size of the write-ahead log above which all of it goes that
+	// state.db holds: members that lack it get a snapshot. 0: 256 MiB.
+	LogBytes int64
+	// Peer joins the node with others. While it is zero the node is alone and
+	// opens no port.
+	Peer     Peer
 	Auth     Auth
 	Configs  Configs
 	Registry Registry
@@ -33,10 +42,55 @@ type Config struct {
 	Metrics  prometheus.Registerer // nil: none
 }
 
+// Peer configures how a node and others become one cluster. A node without data
+// joins the cluster that one of Members is in; when none of them is in one, and
+// all of them are there and have the same list, the one with the smallest
+// address forms it. Who is a member stays one, whatever the list says later,
+// until it is removed.
+type Peer struct {
+	// Listen is the address of the port for other members; empty: alone.
+	Listen string
+	// Listener, when not nil, is used instead; the node closes it.
+	Listener net.Listener
+	// Advertise is how others reach that port, host:port. Empty: the entry of
+	// Members that reaches this node, else the address listened at.
+	Advertise string
+	// Members are the peer addresses of those to form a cluster with.
+	Members []string
+	// Secret proves membership, at least 32 bytes, the same on all.
+	Secret []byte
+	// TLS, when not nil, makes members verify each other's certificate as well:
+	// it holds Certificates, RootCAs and ClientCAs.
+	TLS *tls.Config
+	// Dial opens connections to other members; nil: TCP.
+	Dial func(ctx context.Context, address string) (net.Conn, error)
+	// Name, Addrs, Meta, Features and Version are told to the others, see
+	// cluster.Member. Node.Announce changes Addrs and Meta later.
+	Name     string
+	Addrs    map[string]string
+	Meta     map[string]string
+	Features []string
+	Version  string
+	// Tick is the pause between heartbeats; an election takes ten to twenty of
+	// them. 0: 100ms. All members have the same.
+	Tick time.Duration
+	// Ping is the pause between signs of life that states of members are made
+	// from; 0: 1s.
+	Ping time.Duration
+	// ReplaceAfter is how long a member must have been silent before another
+	// one, with its address and another disk, takes its place; 0: 60s.
+	ReplaceAfter time.Duration
+	// Forming, when not nil, shows and steers how the node finds its cluster
+	// while Start waits.
+	Forming *Forming
+}
+
+func (p *Peer) alone() bool { return p.Listen == "" && p.Listener == nil }
+
 // Auth configures tokens and the first administrator.
 type Auth struct {
-	// Secret signs tokens, at least 32 bytes; nil: made once and kept in the
-	// data directory.
+	// Secret signs tokens, at least 32 bytes; nil: derived from Peer.Secret, or
+	// made once and kept in the data directory of a node that is alone.
 	Secret []byte
 	TTL    time.Duration // life of a token; 0: 5 hours
 	// SetupToken opens the door to the first administrator for callers

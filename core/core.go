@@ -2,6 +2,8 @@ package core
 
 import (
 	"context"
+	"crypto/hkdf"
+	"crypto/sha256"
 	"errors"
 	"fmt"
 	"os"
@@ -20,12 +22,14 @@ import (
 	"github.com/easynet-cn/batata/core/internal/compile"
 	"github.com/easynet-cn/batata/core/internal/configraft"
 	"github.com/easynet-cn/batata/core/internal/fsm"
+	"github.com/easynet-cn/batata/core/internal/group"
 	"github.com/easynet-cn/batata/core/internal/lessor"
 	"github.com/easynet-cn/batata/core/internal/locks"
 	"github.com/easynet-cn/batata/core/internal/member"
 	"github.com/easynet-cn/batata/core/internal/namespaces"
 	"github.com/easynet-cn/batata/core/internal/raftlog"
 	"github.com/easynet-cn/batata/core/internal/raftnode"
+	"github.com/easynet-cn/batata/core/internal/roster"
 	"github.com/easynet-cn/batata/core/internal/scope"
 	"github.com/easynet-cn/batata/core/internal/store"
 	"github.com/easynet-cn/batata/core/kv"
@@ -44,7 +48,7 @@ const (
 // Node is one started node. Its accessors return the same values for its whole
 // life and are safe for concurrent use.
 type Node struct {
-	identity member.Identity
+	identity *member.File
 	log      *raftlog.Log
 	store    *store.Store
 	raft     *raftnode.Node
@@ -56,6 +60,8 @@ type Node struct {
 	registry *catalog.Engine
 	auth     *authz.Engine
 	spaces   namespaces.Namespaces
+	group    *group.Group // nil: alone
+	calls    *group.Calls
 	cluster  clusterView
 	config   Config
 
@@ -66,8 +72,9 @@ type Node struct {
 }
 
 // Start opens the data directory, recovers, and returns when the node is ready:
-// it leads its group and holds everything that was ever acknowledged. ctx is
-// for starting only.
+// it knows a leader, itself when it is alone, and holds everything that was
+// acknowledged before. One of several waits for the others as long as ctx lasts.
+// ctx is for starting only.
 func Start(ctx context.Context, c Config) (*Node, error) {
 	c.fill()
 	if c.DataDir == "" {
@@ -76,12 +83,12 @@ func Start(ctx context.Context, c Config) (*Node, error) {
 	if c.Durability != Fsync && c.Durability != OS {
 		return nil, fmt.Errorf("start node: durability: want fsync or os, got %q", c.Durability)
 	}
-	n := &Node{config: c}
+	n := &Node{config: c, calls: &group.Calls{Logger: c.Logger}}
 	if err := n.open(&c); err != nil {
-		return nil, errors.Join(fmt.Errorf("start node: %w", err), n.Close())
+		return nil, errors.Join(fmt.Errorf("start node: %w", err), n.Close()) //nolint:contextcheck // ctx may be why
 	}
 	if err := n.assemble(ctx, &c); err != nil {
-		return nil, errors.Join(fmt.Errorf("start node: %w", err), n.Close())
+		return nil, errors.Join(fmt.Errorf("start node: %w", err), n.Close()) //nolint:contextcheck // ctx may be why
 	}
 	return n, nil
 }
@@ -116,25 +123,16 @@ func (n *Node) open(c *Config) (err error) {
 
 // assemble starts raft and what stands on it.
 func (n *Node) assemble(ctx context.Context, c *Config) (err error) {
-	n.leases = lessor.New(func() bool { return n.raft.Status().Ready }, c.Logger.Named("lease"))
+	n.leases = lessor.New(n.Leads, c.Logger.Named("lease"))
 	n.configs = configraft.New(n.store, c.Configs.CacheBytes, c.Logger.Named("configs"))
 	n.registry = catalog.New(catalog.Settings{
-		Member: n.identity.ID, Linger: c.Registry.OverrideLinger, Warmup: c.Registry.Warmup,
+		Member: n.identity.Member(), Linger: c.Registry.OverrideLinger, Warmup: c.Registry.Warmup,
 		Logger: c.Logger.Named("registry"), Meters: c.Metrics,
 	})
 	if err := errors.Join(n.store.Observe(n.leases), n.store.Observe(n.configs), n.store.Observe(catalog.Observe(n.registry))); err != nil {
 		return err
 	}
-	if err := raftnode.FreshStart(ctx, n.identity.ID, n.log, n.store); err != nil {
-		return err
-	}
-	n.raft, err = raftnode.Start(raftnode.Options{
-		ID: n.identity.ID, Log: n.log, Store: n.store, Logger: c.Logger, Meters: c.Metrics,
-	})
-	if err != nil {
-		return err
-	}
-	if err := n.raft.WaitReady(ctx); err != nil {
+	if err := n.startRaft(ctx, c); err != nil {
 		return err
 	}
 	if n.core, err = scope.Open(ctx, ownerCore, coreTables(), n.raft, n.store); err != nil {
@@ -153,31 +151,41 @@ func (n *Node) assemble(ctx context.Context, c *Config) (err error) {
 	n.cluster = clusterView{node: n}
 	n.registry.Sync() // no peer has more
 	n.run()           //nolint:contextcheck // runs until Close, long after ctx
+	n.opened()        //nolint:contextcheck // lets others in until Close
 	return nil
 }
 
 // coreTables are all tables of core itself.
 func coreTables() []kv.TableSpec {
-	return slices.Concat(authz.Tables(), catalog.Tables(), configraft.Tables(), namespaces.Tables(), locks.Tables())
+	return slices.Concat(authz.Tables(), catalog.Tables(), configraft.Tables(), namespaces.Tables(), locks.Tables(), roster.Tables())
 }
 
 // newAuth builds the engine behind Auth and Directory.
 func newAuth(c *Config, users kv.Store) (*authz.Engine, error) {
-	secret := c.Auth.Secret
-	if secret == nil {
-		path := filepath.Join(c.DataDir, "secret")
-		made, created, err := authz.Secret(path)
-		if err != nil {
-			return nil, err
-		}
-		if secret = made; created {
-			c.Logger.Info("secret for tokens made", zap.String("file", path))
-		}
+	secret, err := tokenSecret(c)
+	if err != nil {
+		return nil, err
 	}
 	return authz.New(authz.Settings{
 		Store: users, Secret: secret, TTL: c.Auth.TTL, AllowWeak: c.Auth.AllowWeakPasswords,
 		SetupToken: c.Auth.SetupToken, Logger: c.Logger.Named("auth"),
 	})
+}
+
+// tokenSecret is what signs tokens: the same on all members.
+func tokenSecret(c *Config) ([]byte, error) {
+	if c.Auth.Secret != nil {
+		return c.Auth.Secret, nil
+	}
+	if !c.Peer.alone() {
+		return hkdf.Key(sha256.New, c.Peer.Secret, nil, "batata tokens 1", sha256.Size)
+	}
+	path := filepath.Join(c.DataDir, "secret")
+	secret, created, err := authz.Secret(path)
+	if created {
+		c.Logger.Info("secret for tokens made", zap.String("file", path))
+	}
+	return secret, err
 }
 
 // run starts the background workers.
@@ -192,7 +200,7 @@ func (n *Node) run() {
 	n.workers.Go(func() {
 		n.configs.Retain(ctx, configraft.Retention{
 			Age: n.config.Configs.RetentionAge, Keep: n.config.Configs.RetentionKeep, Now: time.Now,
-			Leads: func() bool { return n.raft.Status().Ready }, Drop: n.dropVersions,
+			Leads: n.Leads, Drop: n.dropVersions,
 		})
 	})
 }
@@ -212,16 +220,14 @@ func (n *Node) dropVersions(ctx context.Context, keys [][]byte) error {
 }
 
 // Close stops the node and closes its files; what is acknowledged is on disk
-// anyway. It is idempotent.
+// anyway. One that leads others lets one of them lead first. It is idempotent.
 func (n *Node) Close() error {
 	n.once.Do(func() {
 		if n.stop != nil {
 			n.stop()
 		}
 		n.workers.Wait()
-		if n.raft != nil {
-			n.raft.Close()
-		}
+		n.closePeers()
 		var errs []error
 		if n.store != nil {
 			errs = append(errs, n.store.Close())
@@ -252,11 +258,15 @@ func (n *Node) Ready(context.Context) error {
 	return nil
 }
 
+// Leads says whether this member leads and holds everything that was ever
+// acknowledged: whether it is the one to do what only one may.
+func (n *Node) Leads() bool { return n.raft.Status().Leads }
+
 // KV is the embedder's own tables, those of Config.Tables.
 func (n *Node) KV() kv.Store { return n.embedder }
 
 // Leases keeps rows alive.
-func (n *Node) Leases() kv.Leases { return n.leases.For(n.raft) }
+func (n *Node) Leases() kv.Leases { return keeper{n.leases.For(n.raft), n} }
 
 // Locks are the embedder's own.
 func (n *Node) Locks() lock.Locks { return n.locks.For(ownerEmbedder) }

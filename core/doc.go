@@ -13,7 +13,10 @@
 //	log/         the write-ahead log of raft, segments of 64 MiB, the first one smaller
 //	state.db     the applied state, behind the log by at most what may be replayed
 //	member.json  the ids of this member and its cluster
-//	secret       what signs tokens, mode 0600, unless Config names a secret
+//	secret       what signs tokens, mode 0600, unless Config names a secret or there are other members
+//
+// With Config.Peer the node is one of several: it finds or forms its cluster, see
+// docs/adr/0005.
 //
 // Everything in it belongs to one moment: back it up and restore it as a whole.
 //

@@ -159,8 +159,6 @@ func TestPersistentInstances(t *testing.T) {
 		{get, ns2 + "/client/service/publisher/list?serviceName=p", 200, `{"code":0,"message":"success","data":[]}`},
 		{get, ns2 + "/client/service/subscriber/list?serviceName=p", 200, `{"code":0,"message":"success","data":[]}`},
 
-		// Without a list of instances all are meant, of either kind (NAD-NS-14).
-		{put, ns1 + "/instance/metadata/batch?serviceName=p&metadata=b%3D1", 200, `{"updated":["10.0.0.1:80:unknown:DEFAULT:persist"]}`},
 		{del, ns1 + "/instance?" + at, 200, "ok"}, // the other kind: nothing happens
 		{get, ns1 + "/instance/statuses?key=DEFAULT_GROUP@@p", 200, `{"ips":["10.0.0.1:80_false"]}`},
 		{del, ns1 + "/instance?" + at + "&ephemeral=false", 200, "ok"},

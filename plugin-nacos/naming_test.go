@@ -8,7 +8,6 @@ import (
 	"strings"
 	"sync"
 	"testing"
-	"time"
 
 	"github.com/easynet-cn/batata/core/plugin/plugintest"
 )
@@ -244,44 +243,6 @@ func TestNamingMetrics(t *testing.T) {
 		if !strings.Contains(a.body, want) {
 			t.Errorf("metrics = %s, want %s", a.body, want)
 		}
-	}
-}
-
-// NAC-H1N-21, 24, 25, NAC-NAM-09: an instance that is silent for the times it names
-// is unhealthy, healed by a beat, and in the end gone.
-func TestSilence(t *testing.T) {
-	s := newSite(t, plugintest.Settings{})
-	times := func(timeout, remove string) string {
-		return `{"preserved.heart.beat.interval":"100","preserved.heart.beat.timeout":"` + timeout + `","preserved.ip.delete.timeout":"` + remove + `"}`
-	}
-	until := func(port, what string, done func(answer) bool) {
-		t.Helper()
-		tick := time.NewTicker(20 * time.Millisecond)
-		defer tick.Stop()
-		for deadline := time.Now().Add(30 * time.Second); ; <-tick.C {
-			a := s.get(instance + "?serviceName=silent&ip=10.0.0.1&port=" + port)
-			if done(a) {
-				return
-			}
-			if time.Now().After(deadline) {
-				t.Fatalf("instance = %d %s, want it %s", a.status, a.body, what)
-			}
-		}
-	}
-	gone := func(a answer) bool { return a.status == http.StatusNotFound }
-	s.register("silent", "10.0.0.1", "82", "metadata", times("100", "100"))
-	until("82", "gone", gone) // nothing ends while the server warms up (FLT-04)
-	s.register("silent", "10.0.0.1", "80", "metadata", times("200", "2000"))
-	s.register("silent", "10.0.0.1", "81")
-	unhealthy := func(a answer) bool { return strings.Contains(a.body, `"healthy":false`) }
-	until("80", "unhealthy", unhealthy)
-	beat := fields("serviceName", "silent", "ip", "10.0.0.1", "port", "80")
-	s.want(s.form(http.MethodPut, instance+"/beat", beat), http.StatusOK, `{"clientBeatInterval":100,"code":10200,"lightBeatEnabled":true}`)
-	until("80", "healthy", func(a answer) bool { return strings.Contains(a.body, `"healthy":true`) })
-	until("80", "gone", gone)
-	s.want(s.form(http.MethodPut, instance+"/beat", beat), http.StatusOK, `{"clientBeatInterval":5000,"code":20404,"lightBeatEnabled":true}`)
-	if l := s.listed("serviceName=silent"); len(l.Hosts) != 1 || l.Hosts[0].Port != 81 || !l.Hosts[0].Healthy {
-		t.Errorf("list = %+v, want the other instance as it was", l.Hosts)
 	}
 }
 

@@ -117,7 +117,7 @@ func (s *Server) start(ctx context.Context, c Config, plugins []plugin.Plugin) (
 }
 
 // leads says whether this member runs the workers of the leader.
-func (s *Server) leads() bool { return s.node.Ready(context.Background()) == nil }
+func (s *Server) leads() bool { return s.node.Leads() }
 
 func port(p int) int {
 	switch {

@@ -74,6 +74,10 @@ type Registrar interface {
 	// Serve and ServePacket run a protocol of the plugin's own until ctx ends.
 	Serve(listener string, run func(context.Context, net.Listener) error)
 	ServePacket(listener string, run func(context.Context, net.PacketConn) error)
+	// Peer answers calls of the same plugin on other members, see
+	// cluster.Cluster.Call, from Start to Shutdown. Handlers run recovered, 256
+	// at once; they trust the body no more than any other input (CTR-L02).
+	Peer(method string, handle PeerHandler)
 	// Go runs a supervised worker from Start to Shutdown: recovered, restarted
 	// with backoff when it fails, its context cancelled by Shutdown. A worker
 	// that returns nil is done.
@@ -81,6 +85,9 @@ type Registrar interface {
 	// LeaderOnly is Go on the leading member; ctx ends when leadership is lost.
 	LeaderOnly(name string, run func(context.Context) error)
 }
+
+// PeerHandler answers one call of the member from.
+type PeerHandler func(ctx context.Context, from uint64, body []byte) ([]byte, error)
 
 // RouteNamer is implemented by the http.ResponseWriter that the host hands to
 // mounted handlers. A handler that has found its route says so, and requests are

@@ -10,6 +10,8 @@ import (
 	"math/rand/v2"
 	"os"
 	"path/filepath"
+	"sync"
+	"sync/atomic"
 
 	"github.com/easynet-cn/batata/core/internal/durable"
 )
@@ -20,35 +22,82 @@ const fileName = "member.json"
 // Identity is what the file holds.
 type Identity struct {
 	ID      uint64 `json:"id,string"`      // never 0, never used again
-	Cluster uint64 `json:"cluster,string"` // the same on all members
+	Cluster uint64 `json:"cluster,string"` // the same on all members; 0: in none yet
 	Starts  uint64 `json:"starts"`         // this one included
+	// Holds says that this member has begun to hold the state of its cluster:
+	// others may count on what it has acknowledged.
+	Holds bool `json:"holds,omitempty"`
 }
 
-// Open reads the identity of dir, makes one when there is none, and counts this
-// start. What it returns is durable.
-func Open(dir string) (Identity, error) {
-	path := filepath.Join(dir, fileName)
+// File is the identity of a running member.
+type File struct {
+	path string
+	mu   sync.Mutex // guards writing
+	id   atomic.Pointer[Identity]
+}
+
+// Open reads the identity of dir, makes an id when there is none, and counts
+// this start. What it returns is durable.
+func Open(dir string) (*File, error) {
+	f := &File{path: filepath.Join(dir, fileName)}
 	var id Identity
-	b, err := os.ReadFile(path)
+	b, err := os.ReadFile(f.path)
 	switch {
 	case err == nil:
 		if err := json.Unmarshal(b, &id); err != nil || id.ID == 0 {
-			return Identity{}, fmt.Errorf("read %s: damaged: restore it from a backup of this data directory", path)
+			return nil, fmt.Errorf("read %s: damaged: restore it from a backup of this data directory", f.path)
 		}
 	case errors.Is(err, fs.ErrNotExist):
-		id = Identity{ID: random(), Cluster: random()}
+		id = Identity{ID: Random()}
 	default:
-		return Identity{}, fmt.Errorf("read identity: %w", err)
+		return nil, fmt.Errorf("read identity: %w", err)
 	}
 	id.Starts++
-	if b, err = json.Marshal(id); err != nil {
-		return Identity{}, fmt.Errorf("write identity: %w", err)
-	}
-	if err := durable.Replace(path, b); err != nil {
-		return Identity{}, fmt.Errorf("write identity: %w", err)
-	}
-	return id, nil
+	return f, f.write(&id)
 }
 
-// random returns an id that is not 0 and fits a signed number.
-func random() uint64 { return rand.Uint64()>>1 | 1 }
+// Identity returns what the file holds.
+func (f *File) Identity() Identity { return *f.id.Load() }
+
+// Member is the id of this member.
+func (f *File) Member() uint64 { return f.id.Load().ID }
+
+// Cluster is the id of its cluster; 0: it is in none yet.
+func (f *File) Cluster() uint64 { return f.id.Load().Cluster }
+
+// Join notes the cluster this member is in from now on. What it notes is
+// durable when it returns.
+func (f *File) Join(cluster uint64) error {
+	return f.change(func(id *Identity) { id.Cluster = cluster })
+}
+
+// Hold notes that this member begins to hold the state of its cluster.
+func (f *File) Hold() error {
+	if f.id.Load().Holds {
+		return nil
+	}
+	return f.change(func(id *Identity) { id.Holds = true })
+}
+
+func (f *File) change(do func(*Identity)) error {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	id := *f.id.Load()
+	do(&id)
+	return f.write(&id)
+}
+
+func (f *File) write(id *Identity) error {
+	b, err := json.Marshal(id)
+	if err == nil {
+		err = durable.Replace(f.path, b)
+	}
+	if err != nil {
+		return fmt.Errorf("write identity: %w", err)
+	}
+	f.id.Store(id)
+	return nil
+}
+
+// Random returns an id that is not 0 and fits a signed number.
+func Random() uint64 { return rand.Uint64()>>1 | 1 }

@@ -8,20 +8,39 @@ import (
 	"testing"
 )
 
+func open(t *testing.T, dir string) *File {
+	t.Helper()
+	f, err := Open(dir)
+	if err != nil {
+		t.Fatalf("Open() = %v", err)
+	}
+	return f
+}
+
 // ARC-R05: the ids are made once and kept; each start is counted.
 func TestOpen(t *testing.T) {
 	dir := t.TempDir()
-	first, err := Open(dir)
-	if err != nil || first.ID == 0 || first.Cluster == 0 || first.Starts != 1 {
-		t.Fatalf("Open() = %+v, %v, want fresh ids and one start", first, err)
+	f := open(t, dir)
+	if id := f.Identity(); id.ID == 0 || id.Cluster != 0 || id.Starts != 1 || id.Holds {
+		t.Fatalf("Identity() = %+v, want an id, no cluster and one start", id)
 	}
-	again, err := Open(dir)
-	if err != nil || again.ID != first.ID || again.Cluster != first.Cluster || again.Starts != 2 {
-		t.Errorf("second Open() = %+v, %v, want the ids of %+v and two starts", again, err, first)
+	if err := f.Join(99); err != nil {
+		t.Fatal(err)
 	}
-	other, err := Open(t.TempDir())
-	if err != nil || other.ID == first.ID {
-		t.Errorf("Open() elsewhere = %+v, %v, want another id", other, err)
+	if again := open(t, dir).Identity(); again.ID != f.Member() || again.Cluster != 99 || again.Starts != 2 || again.Holds {
+		t.Errorf("second Open() = %+v, want the ids of %+v and two starts", again, f.Identity())
+	}
+	if err := f.Hold(); err != nil {
+		t.Fatal(err)
+	}
+	if err := f.Hold(); err != nil {
+		t.Fatal(err)
+	}
+	if again := open(t, dir).Identity(); !again.Holds || again.Cluster != 99 {
+		t.Errorf("third Open() = %+v, want it to hold the state", again)
+	}
+	if other := open(t, t.TempDir()); other.Member() == f.Member() {
+		t.Errorf("Open() elsewhere = %+v, want another id", other.Identity())
 	}
 	info, err := os.Stat(filepath.Join(dir, fileName))
 	if err != nil || info.Mode().Perm() != 0o600 {
@@ -39,31 +58,39 @@ func TestOpenDamaged(t *testing.T) {
 	}
 }
 
+// STY-94: the file of the first release had no word on whether it holds state.
+func TestOpenOlder(t *testing.T) {
+	dir := t.TempDir()
+	if err := os.WriteFile(filepath.Join(dir, fileName), []byte(`{"id":"7","cluster":"8","starts":3}`), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	if id := open(t, dir).Identity(); id != (Identity{ID: 7, Cluster: 8, Starts: 4}) {
+		t.Errorf("Identity() = %+v", id)
+	}
+}
+
 // A crash between write and rename leaves the old identity in force.
 func TestOpenAfterCrash(t *testing.T) {
 	dir := t.TempDir()
-	first, err := Open(dir)
-	if err != nil {
-		t.Fatal(err)
-	}
+	first := open(t, dir)
 	if err := os.WriteFile(filepath.Join(dir, fileName+".tmp"), []byte(`{"id":"99","clu`), 0o600); err != nil {
 		t.Fatal(err)
 	}
-	if again, err := Open(dir); err != nil || again.ID != first.ID || again.Starts != 2 {
-		t.Errorf("Open() = %+v, %v, want %+v started twice", again, err, first)
+	if again := open(t, dir).Identity(); again.ID != first.Member() || again.Starts != 2 {
+		t.Errorf("Open() = %+v, want %+v started twice", again, first.Identity())
 	}
 }
 
 func TestOpenWithoutDirectory(t *testing.T) {
-	if id, err := Open(filepath.Join(t.TempDir(), "none")); err == nil || !strings.HasPrefix(err.Error(), "write identity: ") {
-		t.Errorf("Open() = %+v, %v, want an error", id, err)
+	if _, err := Open(filepath.Join(t.TempDir(), "none")); err == nil || !strings.HasPrefix(err.Error(), "write identity: ") {
+		t.Errorf("Open() = %v, want an error", err)
 	}
 	file := filepath.Join(t.TempDir(), "file")
 	if err := os.WriteFile(file, nil, 0o600); err != nil {
 		t.Fatal(err)
 	}
-	if id, err := Open(file); err == nil || !strings.HasPrefix(err.Error(), "read identity: ") {
-		t.Errorf("Open() below a file = %+v, %v, want an error", id, err)
+	if _, err := Open(file); err == nil || !strings.HasPrefix(err.Error(), "read identity: ") {
+		t.Errorf("Open() below a file = %v, want an error", err)
 	}
 }
 
@@ -71,9 +98,9 @@ func TestOpenWithoutDirectory(t *testing.T) {
 func TestRandom(t *testing.T) {
 	seen := map[uint64]bool{}
 	for range 1000 {
-		id := random()
+		id := Random()
 		if id == 0 || id > math.MaxInt64 || seen[id] {
-			t.Fatalf("random() = %d, want a new positive number", id)
+			t.Fatalf("Random() = %d, want a new positive number", id)
 		}
 		seen[id] = true
 	}

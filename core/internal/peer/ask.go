@@ -9,9 +9,9 @@ import (
 )
 
 // Describe asks who is at an address, on a connection of its own.
-func (p *Pool) Describe(ctx context.Context, address string, list []string) (r *peerv1.DescribeReply, err error) {
+func (p *Pool) Describe(ctx context.Context, address string, q *peerv1.DescribeRequest) (r *peerv1.DescribeReply, err error) {
 	err = p.ask(address, func(c peerv1.PeerClient) (err error) {
-		r, err = c.Describe(ctx, &peerv1.DescribeRequest{List: list})
+		r, err = c.Describe(ctx, q)
 		return err
 	})
 	return r, err

@@ -52,28 +52,42 @@ func (x *remotePeer) call(ctx context.Context, service, method string, body []by
 	return r.GetBody(), nil
 }
 
+// told are the errors of handlers that mean the same to the caller, and the codes
+// they travel as: gRPC itself never sends these.
+func told() map[codes.Code]error {
+	return map[codes.Code]error{
+		codes.NotFound: kv.ErrNotFound, codes.ResourceExhausted: kv.ErrOverloaded,
+		codes.OutOfRange: kv.ErrTooLarge, codes.AlreadyExists: kv.ErrNoLeader,
+	}
+}
+
+// Told is the outcome of a handler as its caller gets it: one of a few errors
+// that mean the same everywhere, or a *cluster.HandlerError.
+func Told(err error) error {
+	for _, known := range told() {
+		if errors.Is(err, known) {
+			return err
+		}
+	}
+	return &cluster.HandlerError{Text: err.Error()}
+}
+
 // callStatus is how the outcome of a handler travels, callError the way back.
 func callStatus(err error) error {
-	switch {
-	case errors.Is(err, kv.ErrNotFound):
-		return status.Error(codes.NotFound, err.Error())
-	case errors.Is(err, kv.ErrOverloaded):
-		return status.Error(codes.ResourceExhausted, err.Error())
-	case errors.Is(err, kv.ErrTooLarge):
-		return status.Error(codes.OutOfRange, err.Error())
+	for code, known := range told() {
+		if errors.Is(err, known) {
+			return status.Error(code, err.Error())
+		}
 	}
 	return status.Error(codes.Aborted, err.Error())
 }
 
 func callError(err error) error {
 	s := status.Convert(err)
+	if known, ok := told()[s.Code()]; ok {
+		return fmt.Errorf("%s: %w", s.Message(), known)
+	}
 	switch s.Code() {
-	case codes.NotFound:
-		return fmt.Errorf("%s: %w", s.Message(), kv.ErrNotFound)
-	case codes.ResourceExhausted:
-		return fmt.Errorf("%s: %w", s.Message(), kv.ErrOverloaded)
-	case codes.OutOfRange:
-		return fmt.Errorf("%s: %w", s.Message(), kv.ErrTooLarge)
 	case codes.Aborted:
 		return &cluster.HandlerError{Text: s.Message()}
 	case codes.FailedPrecondition, codes.Unauthenticated, codes.PermissionDenied, codes.Unimplemented:

@@ -173,7 +173,7 @@ func TestMutualTLS(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			p, _ := pool(t, someone(2, 9), func(o *PoolOptions) { o.TLS, o.Secret = tt.config, tt.secret })
-			if _, err := p.Describe(within(t), e.addr, nil); (err == nil) != tt.ok {
+			if _, err := p.Describe(within(t), e.addr, &peerv1.DescribeRequest{}); (err == nil) != tt.ok {
 				t.Errorf("Describe() = %v, want success %v", err, tt.ok)
 			}
 		})

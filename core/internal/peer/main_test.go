@@ -145,7 +145,7 @@ func (e *endpoint) Pinged(uint64, *peerv1.PingRequest) *peerv1.PingReply {
 	return &peerv1.PingReply{Applied: 42}
 }
 
-func (e *endpoint) Describe(context.Context, []string) (*peerv1.DescribeReply, error) {
+func (e *endpoint) Describe(context.Context, *peerv1.DescribeRequest) (*peerv1.DescribeReply, error) {
 	return &peerv1.DescribeReply{Member: e.self.Member(), Cluster: e.self.Cluster(), Address: e.addr}, nil
 }
 

@@ -136,6 +136,9 @@ func (p *Pool) Close() {
 // Leaving makes pings say that this member is about to stop.
 func (p *Pool) Leaving() { p.leaving.Store(true) }
 
+// IsLeaving says whether it does.
+func (p *Pool) IsLeaving() bool { return p.leaving.Load() }
+
 func (p *Pool) peer(id uint64) *remotePeer { return (*p.peers.Load())[id] }
 
 // Send implements raftnode.Transport.
@@ -220,6 +223,7 @@ type Health struct {
 	Address string
 	State   State
 	Contact time.Time // last answer; zero: none so far
+	Heard   time.Time // the same; when none so far, since when one is asked for
 	RTT     time.Duration
 	Fails   int // pings in a row that failed
 	Breaker Breaker

@@ -168,7 +168,7 @@ func TestStanding(t *testing.T) {
 		p.Send([]*raftpb.Message{message(raftpb.MsgHeartbeat, 2, 1, 1)})
 		return !p.peer(1).short.up.Load()
 	})
-	if r, err := p.Describe(within(t), e.addr, nil); err != nil || r.GetMember() != 1 {
+	if r, err := p.Describe(within(t), e.addr, &peerv1.DescribeRequest{}); err != nil || r.GetMember() != 1 {
 		t.Errorf("Describe() = %v, %v: anybody with the secret may ask", r, err)
 	}
 	if r, err := p.Join(within(t), e.addr, &peerv1.Profile{Address: "a:1"}); err != nil || r.GetLeader() != "a:1" {

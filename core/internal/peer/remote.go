@@ -35,6 +35,7 @@ type remotePeer struct {
 	pool    *Pool
 	id      uint64
 	address string
+	since   time.Time
 	ctx     context.Context
 	cancel  context.CancelFunc
 	short   *channel
@@ -55,7 +56,7 @@ type remotePeer struct {
 
 // start returns a member whose goroutines run. The caller holds the pool's mu.
 func (p *Pool) start(id uint64, address string) *remotePeer {
-	x := &remotePeer{pool: p, id: id, address: address, snap: make(chan *raftpb.Message, 1), state: Suspect}
+	x := &remotePeer{pool: p, id: id, address: address, snap: make(chan *raftpb.Message, 1), state: Suspect, since: time.Now()}
 	x.ctx, x.cancel = context.WithCancel(p.ctx)
 	x.short, x.bulk = newChannel(x, short, shortLane), newChannel(x, bulk, bulkLane)
 	for _, run := range []func(){
@@ -242,7 +243,10 @@ func (x *remotePeer) health() Health {
 	defer x.mu.Unlock()
 	h := Health{
 		ID: x.id, Address: x.address, State: x.state, Contact: x.contact, RTT: x.rtt, Fails: x.fails,
-		Breaker: x.breaker.state(time.Now()), Applied: x.applied,
+		Breaker: x.breaker.state(time.Now()), Applied: x.applied, Heard: x.contact,
+	}
+	if x.contact.IsZero() {
+		h.Heard = x.since
 	}
 	if x.err != nil {
 		h.Error = x.err.Error()

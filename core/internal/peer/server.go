@@ -31,7 +31,7 @@ const (
 
 // Door answers who is not a member yet. It exists before the group does.
 type Door interface {
-	Describe(ctx context.Context, list []string) (*peerv1.DescribeReply, error)
+	Describe(ctx context.Context, r *peerv1.DescribeRequest) (*peerv1.DescribeReply, error)
 	Join(ctx context.Context, r *peerv1.JoinRequest) (*peerv1.JoinReply, error)
 }
 
@@ -188,7 +188,7 @@ func (s *Server) panicked(method string, p any) error {
 
 // Describe implements peerv1.PeerServer.
 func (s *Server) Describe(ctx context.Context, r *peerv1.DescribeRequest) (*peerv1.DescribeReply, error) {
-	return s.door.Describe(ctx, r.GetList())
+	return s.door.Describe(ctx, r)
 }
 
 // Join implements peerv1.PeerServer.

@@ -7,8 +7,8 @@ import (
 
 // meters are the figures of one node.
 type meters struct {
-	proposals, rejected, fallbacks, forwarded, elections prometheus.Counter
-	applied, lagBytes, lagOps, log, term, leader         prometheus.Gauge
+	proposals, rejected, fallbacks, forwarded, elections, installed prometheus.Counter
+	applied, lagBytes, lagOps, log, term, leader                    prometheus.Gauge
 }
 
 func newMeters(r prometheus.Registerer) *meters {
@@ -24,6 +24,7 @@ func newMeters(r prometheus.Registerer) *meters {
 		fallbacks: counter("batata_core_fresh_fallbacks_total", "Fresh reads answered from local state."),
 		forwarded: counter("batata_core_proposals_forwarded_total", "Transactions handed to the leader."),
 		elections: counter("batata_core_elections_won_total", "Times this member began to lead."),
+		installed: counter("batata_cluster_snapshots_installed_total", "Snapshots of the state taken from other members."),
 		term:      gauge("batata_core_raft_term", "Term of raft."),
 		leader:    gauge("batata_core_leader", "1 on the member that leads, else 0."),
 		applied:   gauge("batata_core_applied_index", "Log index applied."),
@@ -33,7 +34,7 @@ func newMeters(r prometheus.Registerer) *meters {
 	}
 	if r != nil {
 		for _, c := range []prometheus.Collector{
-			m.proposals, m.rejected, m.fallbacks, m.forwarded, m.elections,
+			m.proposals, m.rejected, m.fallbacks, m.forwarded, m.elections, m.installed,
 			m.applied, m.lagBytes, m.lagOps, m.log, m.term, m.leader,
 		} {
 			_ = r.Register(c) // a second node on one registerer shares the names of the first

@@ -1,6 +1,7 @@
 package raftnode
 
 import (
+	"cmp"
 	"context"
 	"fmt"
 	"math/rand/v2"
@@ -27,8 +28,20 @@ type Options struct {
 	// Transport reaches the other members; nil: there never are any.
 	Transport Transport
 	Tick      time.Duration         // heartbeat; an election takes 10 to 20: 100ms
+	LogBytes  int64                 // of the log above which all that state.db holds is cut: 256 MiB
 	Logger    *zap.Logger           // default: none
 	Meters    prometheus.Registerer // default: none
+}
+
+func (o *Options) fill() {
+	if o.Logger == nil {
+		o.Logger = zap.NewNop()
+	}
+	o.Tick = cmp.Or(o.Tick, tickEvery)
+	o.LogBytes = cmp.Or(o.LogBytes, cutBytes)
+	if o.Transport == nil {
+		o.Transport = nobody{}
+	}
 }
 
 const (
@@ -46,6 +59,7 @@ const (
 type Node struct {
 	id        uint64
 	tick      time.Duration
+	cutBytes  int64
 	log       *raftlog.Log
 	store     *store.Store
 	transport Transport
@@ -79,6 +93,7 @@ type Node struct {
 	confAt   atomic.Uint64
 	conf     atomic.Pointer[raftpb.ConfState]
 	lease    atomic.Pointer[time.Time] // a quorum was heard after this; nil: none
+	heard    atomic.Pointer[time.Time] // word of the leader, to the second or so
 	readOnly atomic.Bool
 	pressure pressure
 
@@ -146,15 +161,7 @@ func Start(o Options) (*Node, error) {
 
 // recovered returns a node as the log and the store left it.
 func recovered(o Options) (*Node, error) {
-	if o.Logger == nil {
-		o.Logger = zap.NewNop()
-	}
-	if o.Tick == 0 {
-		o.Tick = tickEvery
-	}
-	if o.Transport == nil {
-		o.Transport = nobody{}
-	}
+	o.fill()
 	if err := installStaged(o.Log, o.Store); err != nil {
 		return nil, err
 	}
@@ -163,7 +170,7 @@ func recovered(o Options) (*Node, error) {
 		return nil, err
 	}
 	n := &Node{
-		id: o.ID, tick: o.Tick, log: o.Log, store: o.Store, transport: o.Transport,
+		id: o.ID, tick: o.Tick, cutBytes: o.LogBytes, log: o.Log, store: o.Store, transport: o.Transport,
 		logger: o.Logger, meters: newMeters(o.Meters), leaderless: time.Now(),
 		queue:   newQueue(),
 		reads:   make(chan *barrier, queueLength),
@@ -254,6 +261,7 @@ type Status struct {
 	// this member is applied. Leads: it is this member, and it has applied all
 	// that its predecessors have acknowledged.
 	Ready, Leads, ReadOnly bool
+	Heard                  time.Time // last word of the leader; zero: none, or it is this member
 }
 
 // leading says whether this member leads and has applied everything that was
@@ -267,6 +275,9 @@ func (n *Node) Status() Status {
 	s := Status{
 		Leader: n.leader.Load(), Term: n.term.Load(), Commit: n.commit.Load(),
 		Leads: n.leading(), ReadOnly: n.readOnly.Load() || n.store.ReadOnly(),
+	}
+	if t := n.heard.Load(); t != nil && s.Leader != n.id {
+		s.Heard = *t
 	}
 	s.Ready = s.Leads || s.Leader != 0 && s.Leader != n.id && n.synced.Load() && n.Err() == nil
 	return s

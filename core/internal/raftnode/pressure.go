@@ -89,7 +89,7 @@ func (n *Node) cut() error {
 	switch {
 	case persisted >= first+keep+cutEvery:
 		to = persisted - keep
-	case n.log.Size() >= cutBytes && n.store.Persisted() > first:
+	case n.log.Size() >= n.cutBytes && n.store.Persisted() > first:
 		to = n.store.Persisted() // who lacks more gets a snapshot
 	default:
 		return nil

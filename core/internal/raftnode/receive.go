@@ -3,6 +3,7 @@ package raftnode
 import (
 	"context"
 	"fmt"
+	"time"
 
 	"go.etcd.io/raft/v3/raftpb"
 	"go.uber.org/zap"
@@ -72,8 +73,14 @@ func (n *Node) receive(in inbound) {
 
 func (n *Node) step(in inbound) {
 	m := in.m
-	if m.GetType() == raftpb.MsgHeartbeat && n.behind(m) {
-		return
+	if m.GetType() == raftpb.MsgHeartbeat {
+		if n.behind(m) {
+			return
+		}
+		if m.GetFrom() == n.leader.Load() {
+			now := time.Now()
+			n.heard.Store(&now)
+		}
 	}
 	if in.received != nil {
 		n.discardUntaken()

@@ -132,6 +132,7 @@ func (n *Node) install(rec *store.Received) error {
 	if err := n.store.Install(rec); err != nil {
 		return err
 	}
+	n.meters.installed.Inc()
 	n.logger.Info("snapshot installed", zap.Uint64("index", m.Index), zap.Uint64("revision", uint64(m.Revision)))
 	// What was on its way may be among what the snapshot holds.
 	n.waiters.failTerms(m.Term+1, fmt.Errorf("propose: %w", kv.ErrUncertain))

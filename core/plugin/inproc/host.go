@@ -47,6 +47,7 @@ type Host struct {
 	GRPCs    []GRPC
 	Serves   map[string]func(context.Context, net.Listener) error
 	Packets  map[string]func(context.Context, net.PacketConn) error
+	peers    map[string]plugin.PeerHandler // by method
 }
 
 var _ plugin.Host = (*Host)(nil)
@@ -58,6 +59,7 @@ func NewHost(s Settings) *Host {
 		Handlers: map[string]http.Handler{},
 		Serves:   map[string]func(context.Context, net.Listener) error{},
 		Packets:  map[string]func(context.Context, net.PacketConn) error{},
+		peers:    map[string]plugin.PeerHandler{},
 	}
 	h.workers = workers{logger: s.Logger, leads: s.Leads}
 	return h
@@ -153,8 +155,33 @@ func (h *Host) LeaderOnly(name string, run func(context.Context) error) {
 	h.workers.add(worker{name: name, run: run, leader: true})
 }
 
-// StartWorkers starts what Go and LeaderOnly registered.
-func (h *Host) StartWorkers() { h.workers.start() }
+// Peer implements plugin.Registrar.
+func (h *Host) Peer(method string, handle plugin.PeerHandler) {
+	h.must(method != "" && handle != nil && h.peers[method] == nil, "peer method %s: nothing to run, or served twice", method)
+	h.peers[method] = handle
+}
 
-// StopWorkers cancels them and waits; idempotent.
-func (h *Host) StopWorkers() { h.workers.stop() }
+// Reachable is implemented by a Core whose plugin other members can reach.
+type Reachable interface {
+	HandlePeer(method string, handle plugin.PeerHandler)
+	ForgetPeers()
+}
+
+// StartWorkers starts what Go and LeaderOnly registered, and lets other members
+// reach what Peer did.
+func (h *Host) StartWorkers() {
+	if r, ok := h.Core.(Reachable); ok {
+		for method, handle := range h.peers {
+			r.HandlePeer(method, handle)
+		}
+	}
+	h.workers.start()
+}
+
+// StopWorkers takes back what StartWorkers did and waits; idempotent.
+func (h *Host) StopWorkers() {
+	if r, ok := h.Core.(Reachable); ok {
+		r.ForgetPeers()
+	}
+	h.workers.stop()
+}

@@ -158,7 +158,7 @@ func (s *Server) build(ctx context.Context, p plugin.Plugin) (err error) {
 	return nil
 }
 
-func (s *Server) leads() bool { return s.node.Ready(context.Background()) == nil }
+func (s *Server) leads() bool { return s.node.Leads() }
 
 // start takes a built plugin to the point where it serves.
 func (s *Server) start(ctx context.Context) error {

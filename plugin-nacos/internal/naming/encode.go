@@ -108,7 +108,7 @@ func tagsText(tags []string) string {
 // AppendHost appends the instance at index i as a JSON object: the two halves of
 // its fragment, and between them what depends on the moment.
 func (l *List) AppendHost(dst []byte, i int) []byte {
-	e := &l.Endpoints()[i]
+	e := &l.Endpoints[i]
 	ephemeral := l.kind == Ephemeral // BRG-NAC-05
 	if l.service.own(e) {
 		ephemeral = e.Publisher.Ephemeral

@@ -139,8 +139,8 @@ func TestInfoAgainstEncodingJSON(t *testing.T) {
 			Name: name, Group: snap.Key.Group, Clusters: clusters, Cache: 10000, Hosts: []host{}, Valid: true,
 			RefTime: time.Date(2020, 1, 1, 0, 0, 0, 0, time.UTC).UnixMilli() + int64(snap.Version), Reached: l.Protected,
 		}
-		for i := range l.Endpoints() {
-			want.Hosts = append(want.Hosts, hostOf(snap.Key, &l.Endpoints()[i], l.Protected))
+		for i := range l.Endpoints {
+			want.Hosts = append(want.Hosts, hostOf(snap.Key, &l.Endpoints[i], l.Protected))
 		}
 		b, err := json.Marshal(want)
 		if err != nil {

@@ -24,24 +24,22 @@ type Query struct {
 	Local bool
 }
 
-// List is the instances that answer a Query. It belongs to one caller and shares
-// what it points to.
+// List is the instances that answer a Query. It is immutable and shares what it
+// points to.
 type List struct {
-	Key      registry.ServiceKey
-	Snapshot *registry.Snapshot // nil: the service does not exist
+	Key       registry.ServiceKey
+	Snapshot  *registry.Snapshot  // nil: the service does not exist
+	Endpoints []registry.Endpoint // by address and port (BRG-NAC-08); never to be changed
 	// Protected says that so few are healthy that all are shown as healthy
 	// (NAC-NAM-61).
 	Protected bool
 	// RefTime is lastRefTime in Unix milliseconds.
 	RefTime int64
 
-	service   *Service
-	query     Query
-	chosen    bool // endpoints and kind are known
-	endpoints []registry.Endpoint
-	kind      Kind   // of what other protocols registered
-	whole     bool   // the list that callers without a filter get
-	hosts     []byte // when it was made before
+	service  *Service
+	clusters string
+	kind     Kind // of what other protocols registered
+	whole    bool // the list that callers without a filter get
 }
 
 // epoch is when versions of snapshots begin to count.
@@ -65,48 +63,29 @@ func (s *Service) List(ctx context.Context, q Query) (*List, error) {
 // Choose answers a query from a snapshot, which is nil for an unknown service
 // (NAC-NAM-60..63).
 func (s *Service) Choose(snap *registry.Snapshot, q Query) *List {
-	l := &List{Key: q.Key, Snapshot: snap, service: s, query: q}
+	l := &List{Key: q.Key, Snapshot: snap, service: s, clusters: q.Clusters}
 	if snap == nil {
 		// Before the clock's present moment, so that what is registered at that
 		// moment is newer.
-		l.RefTime, l.chosen = s.now().UnixMilli()-1, true
+		l.RefTime = s.now().UnixMilli() - 1
 		return l
 	}
 	l.Key, l.RefTime = snap.Key, refTime(snap)
-	if l.whole = q.Clusters == "" && !q.HealthyOnly && !q.Disabled; l.whole && l.load() {
-		return l
-	}
-	l.choose()
-	return l
-}
-
-// choose finds the endpoints, and whether they are protected.
-func (l *List) choose() {
-	s, snap, q := l.service, l.Snapshot, &l.query
-	l.chosen = true
 	if l.kind = s.kind(snap); l.kind == 0 {
 		l.kind = Ephemeral
 	}
 	whole := s.visible(snap, &registry.Selection{Enabled: true, Own: s.owner})
-	l.endpoints = whole
-	if !l.whole {
-		l.endpoints = s.visible(snap, &registry.Selection{
+	l.Endpoints = whole
+	if q.Clusters != "" || q.HealthyOnly || q.Disabled {
+		l.Endpoints = s.visible(snap, &registry.Selection{
 			Subsets: clustersOf(q.Clusters), Enabled: !q.Disabled, Healthy: q.HealthyOnly, Own: s.owner,
 		})
-		// Of two selections of one snapshot the longer one holds the other, unless
-		// the first shows what is disabled.
-		l.whole = !q.Disabled && len(l.endpoints) == len(whole)
 	}
-	l.Protected = !q.Disabled && snap.Service != nil && registry.Protected(l.endpoints, snap.Service.Protect)
-}
-
-// Endpoints are the instances by address and port (BRG-NAC-08). They must not be
-// changed.
-func (l *List) Endpoints() []registry.Endpoint {
-	if !l.chosen {
-		l.choose()
-	}
-	return l.endpoints
+	// Of two selections of one snapshot the longer one holds the other, unless the
+	// first shows what is disabled.
+	l.whole = !q.Disabled && len(l.Endpoints) == len(whole)
+	l.Protected = !q.Disabled && snap.Service != nil && registry.Protected(l.Endpoints, snap.Service.Protect)
+	return l
 }
 
 // visible selects and sorts.
@@ -141,46 +120,19 @@ func enabled(e *registry.Endpoint) bool { return e.Health != registry.Maintenanc
 // Hosts is the JSON array of the instances. It is shared and must not be
 // changed.
 func (l *List) Hosts() []byte {
-	if l.hosts == nil {
-		l.hosts = l.make()
+	if !l.whole || l.Snapshot == nil || l.service.hosts == 0 {
+		return l.appendHosts(nil)
 	}
-	return l.hosts
-}
-
-// load takes the list that was made before, if it was, and whether it is
-// protected, which stands behind it.
-func (l *List) load() bool {
-	b := l.Snapshot.Memo.Load(l.service.hosts)
-	if b == nil {
-		return false
-	}
-	n := len(b) - 1
-	l.hosts, l.Protected = b[:n:n], b[n] != 0
-	return true
-}
-
-func (l *List) make() []byte {
-	keeps := l.whole && l.Snapshot != nil
-	if keeps && l.load() {
-		return l.hosts
-	}
-	b := l.appendHosts(nil)
-	if !keeps {
+	if b := l.Snapshot.Memo.Load(l.service.hosts); b != nil {
 		return b
 	}
-	mark := byte(0)
-	if l.Protected {
-		mark = 1
-	}
-	b = l.Snapshot.Memo.Store(l.service.hosts, append(b, mark))
-	return b[: len(b)-1 : len(b)-1]
+	return l.Snapshot.Memo.Store(l.service.hosts, l.appendHosts(nil))
 }
 
 func (l *List) appendHosts(dst []byte) []byte {
-	n := len(l.Endpoints())
-	dst = slices.Grow(dst, 3+n*384)
+	dst = slices.Grow(dst, 2+len(l.Endpoints)*384)
 	dst = append(dst, '[')
-	for i := range n {
+	for i := range l.Endpoints {
 		if i > 0 {
 			dst = append(dst, ',')
 		}
@@ -197,7 +149,7 @@ func (l *List) AppendHead(dst []byte, name string) []byte {
 	dst = append(dst, `,"groupName":`...)
 	dst = appendString(dst, l.Key.Group)
 	dst = append(dst, `,"clusters":`...)
-	dst = appendString(dst, l.query.Clusters)
+	dst = appendString(dst, l.clusters)
 	dst = append(dst, `,"cacheMillis":`...)
 	dst = strconv.AppendInt(dst, CacheMillis, 10)
 	return append(dst, `,"hosts":`...)
@@ -257,10 +209,9 @@ func (s *Service) Statuses(ctx context.Context, k registry.ServiceKey) ([]string
 	if err != nil {
 		return nil, err
 	}
-	es := l.Endpoints()
-	out := make([]string, 0, len(es))
-	for i := range es {
-		e := &es[i]
+	out := make([]string, 0, len(l.Endpoints))
+	for i := range l.Endpoints {
+		e := &l.Endpoints[i]
 		out = append(out, addressOf(e.Host, e.Port)+"_"+strconv.FormatBool(Healthy(e)))
 	}
 	return out, nil

@@ -113,8 +113,8 @@ func (r *rig) list(k registry.ServiceKey) []string {
 	l, err := r.List(r.t.Context(), naming.Query{Key: k, Disabled: true})
 	r.ok(err)
 	out := []string{}
-	for i := range l.Endpoints() {
-		e := &l.Endpoints()[i]
+	for i := range l.Endpoints {
+		e := &l.Endpoints[i]
 		found, err := r.Find(r.t.Context(), k, naming.Target{IP: e.Host, Port: e.Port, Cluster: e.Subset})
 		r.ok(err)
 		s := fmt.Sprintf("%s:%d %s w%v", e.Host, e.Port, e.Subset, found.Weight)

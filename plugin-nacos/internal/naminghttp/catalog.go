@@ -21,7 +21,7 @@ type row struct {
 
 // rowOf counts a service. The trigger is told without instances as not pulled.
 func (a *API) rowOf(d *naming.Detail) row {
-	es := a.all(d).Endpoints()
+	es := a.all(d).Endpoints
 	healthy := 0
 	for i := range es {
 		if naming.Healthy(&es[i]) {
@@ -106,7 +106,7 @@ func (a *API) withInstances(found []*naming.Detail) []whole {
 	out := make([]whole, 0, len(found))
 	for _, d := range found {
 		w := whole{Name: d.Key.Name, Group: d.Key.Group, Clusters: map[string]*wholeCluster{}, Metadata: object(d.Metadata)}
-		es := a.all(d).Endpoints()
+		es := a.all(d).Endpoints
 		for i := range es {
 			e := &es[i]
 			cluster := w.Clusters[e.Subset]
@@ -197,7 +197,7 @@ func (a *API) catalogInstancesV1(c *web.Call) error {
 	}
 	cluster := r.text("clusterName")
 	l := a.Naming.Choose(d.Snapshot, naming.Query{Key: d.Key, Disabled: true, Clusters: cluster})
-	if len(l.Endpoints()) == 0 {
+	if len(l.Endpoints) == 0 {
 		return &naming.Error{Reason: naming.NoCluster, Detail: "cluster " + cluster + " is not found!"}
 	}
 	return r.instances(l, "list", func(*registry.Endpoint) bool { return true })
@@ -233,9 +233,9 @@ func (r *request) instances(l *naming.List, key string, keep func(*registry.Endp
 	if err != nil {
 		return err
 	}
-	kept := make([]int, 0, len(l.Endpoints()))
-	for i := range l.Endpoints() {
-		if keep(&l.Endpoints()[i]) {
+	kept := make([]int, 0, len(l.Endpoints))
+	for i := range l.Endpoints {
+		if keep(&l.Endpoints[i]) {
 			kept = append(kept, i)
 		}
 	}

@@ -231,7 +231,7 @@ func (a *API) find(r *request, t naming.Target) (*naming.Found, error) {
 	switch {
 	case other != nil:
 		return nil, other
-	case len(l.Endpoints()) == 0:
+	case len(l.Endpoints) == 0:
 		return nil, &naming.Error{
 			Reason: naming.NoInstance,
 			Detail: "no ips found for cluster " + naming.ClusterOf(t.Cluster) + " in service " + naming.Grouped(r.key),

@@ -140,18 +140,3 @@ func TestNesting(t *testing.T) {
 		t.Error("ParseBody() of a list = ok, want a refusal")
 	}
 }
-
-// Both checks take the same for JSON, whatever it is.
-func FuzzValid(f *testing.F) {
-	for _, s := range []string{
-		`{}`, `{"a":1.5e-3,"b":[true,false,null],"c":"\u00e9\n"}`, `01`, `-`, `-0`, `1.`, `.5`, `1e`, `1e+`, `"\x"`, "\"\x01\"", "\"\xff\"", `"\u12"`,
-		` [1 , 2 ] `, `[1,]`, `{"a":}`, `{"a"1}`, `{,}`, `{"a":1,}`, `nul`, `tru`, "\ufeff{}", `{}{}`, `"`, ``, ` `, "[\v]", `{"a":"\ud800"}`, `[[[[]]]]`,
-	} {
-		f.Add([]byte(s))
-	}
-	f.Fuzz(func(t *testing.T, b []byte) {
-		if got, want := valid(b), json.Valid(b); got != want {
-			t.Errorf("valid(%q) = %t, want %t", b, got, want)
-		}
-	})
-}

@@ -1,7 +1,6 @@
 package stream
 
 import (
-	"bytes"
 	"encoding/json"
 	"slices"
 	"strconv"
@@ -21,21 +20,11 @@ const maxKeys = 256
 // before the fast reader looks at it. A key that comes twice is refused: what asks
 // for a right may find the first, and what acts the last.
 func ParseBody(b []byte) (Body, bool) {
-	if !valid(b) {
+	if !json.Valid(b) {
 		return Body{}, false
 	}
 	r := gjson.ParseBytes(b)
 	return Body{r}, r.IsObject() && distinct(r)
-}
-
-// valid says whether b is JSON. The fast check follows nesting down on the stack,
-// so it gets only what cannot be nested deeply.
-func valid(b []byte) bool {
-	const deepest = 1000
-	if bytes.Count(b, []byte{'['})+bytes.Count(b, []byte{'{'}) <= deepest {
-		return gjson.ValidBytes(b)
-	}
-	return json.Valid(b)
 }
 
 // distinct says whether no key of an object comes twice.

@@ -135,7 +135,9 @@ func (ProposeReply_Reason) EnumDescriptor() ([]byte, []int) {
 type DescribeRequest struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
 	// The members that the caller is configured to form a group with.
-	List          []string `protobuf:"bytes,1,rep,name=list,proto3" json:"list,omitempty"`
+	List []string `protobuf:"bytes,1,rep,name=list,proto3" json:"list,omitempty"`
+	// Members that want the callee, who is in no cluster, to join theirs.
+	Invite        []string `protobuf:"bytes,2,rep,name=invite,proto3" json:"invite,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -173,6 +175,13 @@ func (*DescribeRequest) Descriptor() ([]byte, []int) {
 func (x *DescribeRequest) GetList() []string {
 	if x != nil {
 		return x.List
+	}
+	return nil
+}
+
+func (x *DescribeRequest) GetInvite() []string {
+	if x != nil {
+		return x.Invite
 	}
 	return nil
 }
@@ -1030,9 +1039,10 @@ var File_batata_peer_v1_peer_proto protoreflect.FileDescriptor
 
 const file_batata_peer_v1_peer_proto_rawDesc = "" +
 	"\n" +
-	"\x19batata/peer/v1/peer.proto\x12\x0ebatata.peer.v1\"%\n" +
+	"\x19batata/peer/v1/peer.proto\x12\x0ebatata.peer.v1\"=\n" +
 	"\x0fDescribeRequest\x12\x12\n" +
-	"\x04list\x18\x01 \x03(\tR\x04list\"\x89\x01\n" +
+	"\x04list\x18\x01 \x03(\tR\x04list\x12\x16\n" +
+	"\x06invite\x18\x02 \x03(\tR\x06invite\"\x89\x01\n" +
 	"\rDescribeReply\x12\x16\n" +
 	"\x06member\x18\x01 \x01(\x06R\x06member\x12\x18\n" +
 	"\acluster\x18\x02 \x01(\x06R\acluster\x12\x18\n" +
