@@ -13,7 +13,18 @@ import (
 // there are (NAC-NAM-27). Pages begin at 1, page 0 is the first too, and a page
 // of 0 has no names.
 func (s *Service) Page(ctx context.Context, namespace, group string, page, size int) (names []string, total int, err error) {
+	if err := s.barrier(ctx, false); err != nil {
+		return nil, 0, err
+	}
 	k := Key(namespace, group, "")
+	stats, err := s.catalog.Stats(ctx)
+	if err != nil {
+		return nil, 0, fmt.Errorf("names of services: %w", err)
+	}
+	if s.index.reach(ctx, stats.Version) {
+		names, total = s.index.page(groupKey{k.Namespace, k.Group}, page, size)
+		return names, total, nil
+	}
 	keys, total, err := s.page(ctx, registry.Query{Namespace: k.Namespace, Group: k.Group}, page, size, nil)
 	names = make([]string, len(keys))
 	for i := range keys {

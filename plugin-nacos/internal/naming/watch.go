@@ -41,10 +41,12 @@ func (s *Service) Run(ctx context.Context) error {
 
 // follow looks at all services, then at those that change.
 func (s *Service) follow(ctx context.Context) (err error) {
+	s.index.begin()
 	after, err := s.look(ctx)
 	if err != nil {
 		return err
 	}
+	defer s.index.drop()
 	stream, err := s.catalog.Watch(ctx, registry.Query{}, after)
 	if err != nil {
 		return err //nolint:wrapcheck // Run names what failed
@@ -63,6 +65,9 @@ func (s *Service) follow(ctx context.Context) (err error) {
 		for i := range changes {
 			s.tell(ctx, changes[i])
 		}
+		if n := len(changes); n > 0 {
+			s.index.keep(changes[n-1].Snapshot.Version) // the oldest came first
+		}
 	}
 }
 
@@ -80,6 +85,7 @@ func (s *Service) look(ctx context.Context) (after uint64, err error) {
 		}
 		for _, snap := range page.Snapshots {
 			s.observe(ctx, snap)
+			s.index.set(snap.Key, true)
 		}
 		if page.Next == nil {
 			break
@@ -87,6 +93,7 @@ func (s *Service) look(ctx context.Context) (after uint64, err error) {
 		q.From = *page.Next
 	}
 	s.special.load()
+	s.index.keep(after)
 	return after, nil
 }
 
@@ -96,6 +103,7 @@ func (s *Service) tell(ctx context.Context, c registry.Change) {
 		ce.Write(zap.String("namespace", k.Namespace), zap.String("group", k.Group), zap.String("service", k.Name))
 	}
 	s.observe(ctx, c.Snapshot)
+	s.index.set(c.Snapshot.Key, !c.Snapshot.Gone)
 	for _, l := range s.listeners {
 		if l.change != nil {
 			l.change(c)
