@@ -70,36 +70,66 @@ func (c client) wantContent(t *testing.T, i wire.Item, want string) {
 }
 
 // until reads the events of the client about the item until one holds; those
-// before it are older news.
-func (c client) until(t *testing.T, i wire.Item, limit time.Duration, what string, holds func(wire.Message) bool) {
+// before it are older news. It returns false when none came within the limit.
+func (c client) until(t *testing.T, i wire.Item, limit time.Duration, holds func(wire.Message) bool) bool {
 	t.Helper()
 	c.mu.Lock()
 	f := c.feed(c.name, i)
 	c.mu.Unlock()
 	deadline := time.NewTimer(limit)
 	defer deadline.Stop()
-	var seen []string
 	for {
 		for m, ok := f.next(); ok; m, ok = f.next() {
 			if holds(m) {
-				return
+				return true
 			}
-			seen = append(seen, fmt.Sprintf("%q %v", short(m.Content), m.Instances))
+			t.Logf("%s was told %q %v before", c.name, short(m.Content), m.Instances)
 		}
 		select {
 		case <-f.more:
 		case <-c.done:
-			t.Fatalf("the driver ended before %s", what)
+			t.Fatalf("the driver of %s ended", c.name)
 		case <-deadline.C:
-			t.Fatalf("%s was not told %s within %v; events: %s", c.name, what, limit, strings.Join(seen, ", "))
+			return false
 		}
 	}
 }
 
-// untilContent waits until the listener is given the content.
-func (c client) untilContent(t *testing.T, i wire.Item, limit time.Duration, content string) {
+// hears waits until the listener is given the content, or the limit passes.
+func (c client) hears(t *testing.T, i wire.Item, limit time.Duration, content string) bool {
 	t.Helper()
-	c.until(t, i, limit, fmt.Sprintf("content %q", content), func(m wire.Message) bool { return m.Content == content })
+	return c.until(t, i, limit, func(m wire.Message) bool { return m.Content == content })
+}
+
+// change publishes the content, or removes the config when there is none.
+func (c client) change(t *testing.T, i wire.Item, content string) {
+	t.Helper()
+	if content == "" {
+		c.must(t, wire.Command{Op: wire.Remove, Item: i})
+		return
+	}
+	c.publish(t, i, content)
+}
+
+// spread changes a config and waits until all readers are told. For those whose
+// SDK loses pushes the change is made anew, a few times.
+func (c client) spread(t *testing.T, i wire.Item, content string, readers ...client) {
+	t.Helper()
+	c.change(t, i, content)
+	for _, r := range readers {
+		limit, tries := told, 1
+		if r.losesPush {
+			limit, tries = lost, 4
+		}
+		for !r.hears(t, i, limit, content) {
+			if tries--; tries == 0 {
+				t.Fatalf("%s was not told content %q of %s within %v", r.name, content, i.DataID, limit)
+			}
+			t.Logf("%s lost a push: %s is changed anew", r.name, i.DataID)
+			c.publish(t, i, "between")
+			c.change(t, i, content)
+		}
+	}
 }
 
 // eventually repeats check until it holds.

@@ -60,7 +60,10 @@ func (s sdk) start(t *testing.T) *driver {
 	}
 	cmd := exec.Command(argv[0], argv[1:]...)
 	cmd.Dir = d.dir
-	cmd.Env = append(os.Environ(), append(s.env, "HOME="+d.dir)...)
+	cmd.Env = append(os.Environ(), "HOME="+d.dir)
+	if s.env != nil {
+		cmd.Env = append(cmd.Env, s.env(t)...)
+	}
 	cmd.Stderr = logWriter{d}
 	// A group of its own, as some SDKs start processes too.
 	cmd.SysProcAttr = &syscall.SysProcAttr{Setpgid: true, Pdeathsig: syscall.SIGKILL}

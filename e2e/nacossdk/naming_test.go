@@ -43,7 +43,9 @@ func (c client) deregister(t *testing.T, i wire.Item, instance wire.Instance) {
 // untilInstances waits until the subscriber is told exactly these instances.
 func (c client) untilInstances(t *testing.T, i wire.Item, limit time.Duration, want ...wire.Instance) {
 	t.Helper()
-	c.until(t, i, limit, fmt.Sprintf("instances %v", want), func(m wire.Message) bool { return same(m.Instances, want) })
+	if !c.until(t, i, limit, func(m wire.Message) bool { return same(m.Instances, want) }) {
+		t.Fatalf("%s was not told instances %v within %v", c.name, want, limit)
+	}
 }
 
 // same compares lists of instances without their order.

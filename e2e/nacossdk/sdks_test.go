@@ -1,7 +1,10 @@
 package nacossdk
 
 import (
+	"net"
 	"path/filepath"
+	"strconv"
+	"testing"
 
 	"github.com/easynet-cn/batata/e2e/node"
 )
@@ -12,7 +15,7 @@ type sdk struct {
 	name  string
 	needs string // the file in the cache that says that make has put it there
 	argv  func(dir string) []string
-	env   []string
+	env   func(t *testing.T) []string // nil: nothing beside the test's
 
 	// deaf: the SDK takes errors 300 to 399 of its health check for health
 	// (NAC-ERR-24), so after a short restart it notices only by the next call of
@@ -28,8 +31,9 @@ type sdk struct {
 
 	// quietListen: a listener is not told the content that is there already.
 	quietListen bool
-	// losesPush: a push that comes while the SDK refreshes the same config is
-	// acknowledged and forgotten, until the next or a full sync (NAC-CFG-66).
+	// losesPush: the SDK acknowledges and forgets a push that comes while it
+	// refreshes the same config, until the next push or a full sync every 5 min
+	// (NAC-CFG-66): a late writer of its own marks the item as in sync.
 	losesPush bool
 
 	// Services.
@@ -77,11 +81,24 @@ func binary(name string) func(string) []string {
 	return func(string) []string { return []string{cache(name)} }
 }
 
+// nodeEnv is the environment of Node.js. Processes on one machine share their
+// config client through a port, whatever server they name; so each has its own.
+func nodeEnv(t *testing.T) []string {
+	t.Helper()
+	l, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer l.Close()
+	port := strconv.Itoa(l.Addr().(*net.TCPAddr).Port)
+	return []string{"NODE_PATH=" + cache("node", "node_modules"), "NODE_CLUSTER_CLIENT_PORT=" + port}
+}
+
 // sdks is the table. Versions are pinned by the files of the drivers.
 var sdks = []sdk{
 	{
 		name: "go-2.3.2", needs: "go2", argv: binary("go2"),
-		limited: "ConfigQueryRequest is limited",
+		limited: "ConfigQueryRequest is limited", losesPush: true,
 	},
 	{
 		name: "go-1.0.8", needs: "go1", argv: binary("go1"),
@@ -111,7 +128,7 @@ var sdks = []sdk{
 	{
 		name: "node-2.6.3", needs: "node.ok",
 		argv:       func(string) []string { return []string{"node", source("node", "driver.js")} },
-		env:        []string{"NODE_PATH=" + cache("node", "node_modules")},
+		env:        nodeEnv,
 		polls:      true, // as Go 1.0.8
 		quietEmpty: true,
 	},

@@ -12,6 +12,7 @@ import (
 // TestTogether has one client of every SDK on one server: what one of them does
 // reaches all others, whatever they speak.
 func TestTogether(t *testing.T) {
+	t.Parallel()
 	n := node.Run(t, node.Options{})
 	drivers := make([]*driver, len(sdks))
 	for i, s := range sdks {
@@ -37,25 +38,13 @@ func (clients together) configs(t *testing.T) {
 		c.must(t, wire.Command{Op: wire.Listen, Item: shared})
 	}
 	for _, writer := range clients {
-		content := "from " + writer.name
-		writer.publish(t, shared, content)
-		for _, reader := range clients {
-			reader.untilContent(t, shared, told, content)
-		}
+		writer.spread(t, shared, "from "+writer.name, clients...)
 	}
 	const many = 30
-	for i := range many {
+	for i := range many - 1 {
 		clients[i%len(clients)].publish(t, shared, fmt.Sprintf("number %d", i+1))
 	}
-	for _, reader := range clients {
-		if !reader.losesPush {
-			reader.untilContent(t, shared, told, fmt.Sprintf("number %d", many))
-		}
-	}
-	clients[0].publish(t, shared, "calm")
-	for _, reader := range clients {
-		reader.untilContent(t, shared, told, "calm")
-	}
+	clients[0].spread(t, shared, fmt.Sprintf("number %d", many), clients...)
 }
 
 // NAC-PRF-01, NAC-NAM-51: each is told of the instances of all, whichever way
