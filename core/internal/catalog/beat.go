@@ -167,7 +167,7 @@ func (e *Engine) beat(owner string, x *registry.Beat, changed *touched) (known b
 	if p == nil || s == nil {
 		return false, nil
 	}
-	name := ident{s, x.Instance.Subset, x.Instance.ID}
+	name := ident{service: s, subset: x.Instance.Subset, id: x.Instance.ID}
 	b := p.beats().find(&name)
 	if b != nil && !b.silent && (x.Status == 0 || x.Status == b.instance.Status) {
 		b.last = e.wheel.now

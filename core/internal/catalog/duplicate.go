@@ -26,8 +26,8 @@ func sameEndpoint(a, b *registry.Instance) bool {
 
 // judge marks the duplicates around a place of a list that was changed.
 func (s *service) judge(i int) {
-	if s.owners == ownerMany {
-		s.unjudged = true
+	if s.owners > ownerOne {
+		s.owners = ownerFresh
 		return
 	}
 	if i >= len(s.list) {
@@ -67,7 +67,7 @@ type group struct {
 // instances. Those of one process have one representative, whatever their
 // subsets; but where all are of one plugin, each subset has its own.
 func (e *Engine) judgeAll(s *service) {
-	s.unjudged = false
+	s.owners = ownerMany
 	s.own(0)
 	next := make([]int, len(s.list))
 	groups := make(map[process]*group, len(s.list))

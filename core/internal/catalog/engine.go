@@ -121,7 +121,6 @@ func (e *Engine) service(k *registry.ServiceKey) *service {
 		},
 		slot: e.slots.take(), gone: true,
 	}
-	_, s.laid = e.overrides[s.key]
 	e.services.add(h, s)
 	e.append(s)
 	return s
@@ -188,7 +187,7 @@ func (e *Engine) forget(now time.Time) {
 		f := e.gone[0]
 		e.gone = e.gone[1:]
 		switch s := f.service; {
-		case !s.gone || s.version != f.version || s.dead: // came back, or went again
+		case !s.gone || s.version != f.version || s.slot == forgotten: // came back, or went again
 		case crowded:
 			e.overtake(s)
 			e.drop(s)
@@ -226,10 +225,10 @@ func (e *Engine) awaited(s *service) bool {
 // drop forgets a service altogether.
 func (e *Engine) drop(s *service) {
 	e.forgotten = max(e.forgotten, s.version)
-	s.dead = true
 	e.unlink(s)
 	e.services.drop(s.hash(), s)
 	e.slots.give(s.slot)
+	s.slot = forgotten
 }
 
 // append puts a service at the end of the list.

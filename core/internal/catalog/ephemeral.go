@@ -119,11 +119,9 @@ func (w *ephemeral) Publish(_ context.Context, k registry.PublisherKey, mode reg
 	if len(rs) > registry.MaxPublish {
 		return e.meters.refuse(fmt.Errorf("publish: %w", tooLarge("registrations", len(rs), registry.MaxPublish)))
 	}
-	rs = slices.Clone(rs) // checking completes them
-	for i := range rs {
-		if err := CheckInstance(&rs[i]); err != nil {
-			return e.meters.refuse(fmt.Errorf("publish: registration %d: %w", i, err))
-		}
+	rs, err := complete(rs)
+	if err != nil {
+		return e.meters.refuse(fmt.Errorf("publish: %w", err))
 	}
 	e.begin()
 	defer e.mu.Unlock()
@@ -136,6 +134,32 @@ func (w *ephemeral) Publish(_ context.Context, k registry.PublisherKey, mode reg
 	}
 	e.publish(p, mode, rs)
 	return nil
+}
+
+// complete checks registrations, and completes those of which the caller left
+// something out in a copy.
+func complete(rs []registry.Registration) ([]registry.Registration, error) {
+	copied := false
+	for i := range rs {
+		r := rs[i]
+		if err := CheckInstance(&r); err != nil {
+			return nil, fmt.Errorf("registration %d: %w", i, err)
+		}
+		was := &rs[i]
+		switch {
+		case r.Status == was.Status && r.ID == was.ID && identical(r.Meta, was.Meta) && identical(r.Addrs, was.Addrs):
+			continue
+		case !copied:
+			rs, copied = slices.Clone(rs), true
+		}
+		rs[i] = r
+	}
+	return rs, nil
+}
+
+// identical says that two sets are one slice.
+func identical(a, b registry.Pairs) bool {
+	return len(a) == len(b) && (len(a) == 0 || &a[0] == &b[0])
 }
 
 // room checks how many instances a publisher would have. What a list replaces
@@ -164,7 +188,7 @@ func (e *Engine) room(p *publisher, mode registry.Mode, rs []registry.Registrati
 			added++
 			continue
 		}
-		if p.find(&ident{s, rs[i].Subset, nameOf(rs[i].ID, rs[i].Host, rs[i].Port)}) == nil {
+		if p.find(&ident{s, rs[i].Subset, rs[i].ID, rs[i].Host, rs[i].Port}) == nil {
 			added++
 		}
 	}
@@ -183,7 +207,7 @@ func (e *Engine) publish(p *publisher, mode registry.Mode, rs []registry.Registr
 	for i := range rs {
 		r := &rs[i]
 		s := e.service(&r.Service)
-		name := ident{s, r.Subset, nameOf(r.ID, r.Host, r.Port)}
+		name := ident{s, r.Subset, r.ID, r.Host, r.Port}
 		at := p.find(&name)
 		var old *registry.Instance
 		if at != nil {
@@ -238,31 +262,34 @@ func (e *Engine) keepOnly(p *publisher, s *service, keep map[*registry.Instance]
 
 // touched is the services that one call changed, each once.
 type touched struct {
-	last *service
-	set  map[*service]struct{}
-	list []*service
+	first *service // most calls change one
+	last  *service
+	set   map[*service]struct{}
+	rest  []*service
 }
 
 func (t *touched) add(s *service) {
-	if t.last == s {
+	switch {
+	case t.last == s || t.first == s:
 		return
+	case t.first == nil:
+		t.first, t.last = s, s
+		return
+	case t.set == nil:
+		t.set = make(map[*service]struct{})
 	}
 	t.last = s
-	if _, had := t.set[s]; had {
-		return
+	if _, had := t.set[s]; !had {
+		t.set[s] = struct{}{}
+		t.rest = append(t.rest, s)
 	}
-	if t.list = append(t.list, s); len(t.list) == 1 {
-		return
-	}
-	if t.set == nil {
-		t.set = make(map[*service]struct{})
-		t.set[t.list[0]] = struct{}{}
-	}
-	t.set[s] = struct{}{}
 }
 
 func (t *touched) all(fn func(*service)) {
-	for _, s := range t.list {
+	if t.first != nil {
+		fn(t.first)
+	}
+	for _, s := range t.rest {
 		fn(s)
 	}
 }
@@ -297,7 +324,7 @@ func (e *Engine) withdraw(p *publisher, k *registry.InstanceKey, changed *touche
 	}
 	cut := func(pl placed) bool {
 		if pl.service != s || (k.Subset != "" || k.ID != "") && pl.instance.Subset != k.Subset ||
-			k.ID != "" && compareID(pl.instance, k.ID) != 0 {
+			k.ID != "" && compareIDs(pl.instance.ID, pl.instance.Host, pl.instance.Port, k.ID, "", 0) != 0 {
 			return false
 		}
 		name := pl.name()
@@ -306,7 +333,7 @@ func (e *Engine) withdraw(p *publisher, k *registry.InstanceKey, changed *touche
 		changed.add(s)
 		return true
 	}
-	if k.ID != "" && p.find(&ident{s, k.Subset, k.ID}) == nil {
+	if k.ID != "" && p.find(&ident{service: s, subset: k.Subset, id: k.ID}) == nil {
 		return
 	}
 	p.cut(cut)

@@ -18,9 +18,9 @@ type interner struct {
 }
 
 const (
-	maxTexts = 8192 // of one generation
+	maxTexts = 4096 // of one generation
 	maxText  = 128  // bytes; longer ones are rarely equal
-	maxSets  = 4096
+	maxSets  = 1024
 	maxRares = 64
 )
 

@@ -115,7 +115,7 @@ func CheckInstance(r *registry.Registration) (err error) {
 	if r.Addrs, err = checkPairs(r.Addrs); err != nil {
 		return err
 	}
-	if r.ID != "" && r.ID == nameOf("", r.Host, r.Port) {
+	if r.ID != "" && r.ID == HostPort(r.Host, r.Port) {
 		r.ID = ""
 	}
 	return errors.Join(checkExt(r.Ext), checkStatus(&r.Status))
@@ -233,6 +233,3 @@ func CheckStatus(s registry.Status) error {
 	}
 	return checkStatus(&s)
 }
-
-// HostPort names an instance that has no id.
-func HostPort(host string, port uint16) string { return nameOf("", host, port) }

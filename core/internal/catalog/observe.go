@@ -217,11 +217,11 @@ func (e *Engine) instanceRow(r *kv.Record, deleted bool, changed *touched) error
 		return err
 	}
 	reg.Subset = k.Subset
-	if k.ID != nameOf("", reg.Host, reg.Port) {
+	if k.ID != HostPort(reg.Host, reg.Port) {
 		reg.ID = k.ID
 	}
 	p, s := e.persistent(k.Publisher), e.service(&k.Service)
-	name := ident{s, k.Subset, k.ID}
+	name := ident{service: s, subset: k.Subset, id: k.ID}
 	at := p.find(&name)
 	var old *registry.Instance
 	if at != nil {
@@ -261,7 +261,7 @@ func (e *Engine) dropRow(k *registry.InstanceKey, changed *touched) {
 	if p == nil || s == nil {
 		return
 	}
-	at := p.find(&ident{s, k.Subset, k.ID})
+	at := p.find(&ident{service: s, subset: k.Subset, id: k.ID})
 	if at == nil {
 		return
 	}

@@ -57,7 +57,7 @@ var persistentKey = registry.PublisherKey{Owner: "one", Scope: "rows"}
 func instanceOp(name, host string) kv.Op {
 	x := at(name, host, 1)
 	x.Status = registry.Passing
-	key := RowOfInstance(&persistentKey, &x.Service, "", nameOf("", host, 1))
+	key := RowOfInstance(&persistentKey, &x.Service, "", HostPort(host, 1))
 	return kv.Op{Kind: kv.Put, Table: TableInstance, Key: key, Value: EncodeInstance(&x)}
 }
 

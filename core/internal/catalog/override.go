@@ -33,7 +33,6 @@ func (e *Engine) overrideRow(r *kv.Record, deleted bool, changed *touched) error
 func (e *Engine) lay(k overrideKey, l *Laid, changed *touched) {
 	in, a := e.overrides[k.service], address{k.subset, k.host, k.port}
 	e.laid -= len(in)
-	defer func() { e.laid += len(e.overrides[k.service]) }()
 	switch {
 	case l != nil && in == nil:
 		e.overrides[k.service] = map[address]*Laid{a: l}
@@ -44,11 +43,11 @@ func (e *Engine) lay(k overrideKey, l *Laid, changed *touched) {
 			delete(e.overrides, k.service)
 		}
 	}
+	e.laid += len(e.overrides[k.service])
 	s := e.find(&k.service)
 	if s == nil {
 		return
 	}
-	s.laid = len(e.overrides[k.service]) > 0
 	for i := range s.list {
 		if end := &s.list[i]; end.Subset != a.subset || end.Host != a.host || end.Port != a.port {
 			continue
@@ -66,12 +65,12 @@ func (e *Engine) lay(k overrideKey, l *Laid, changed *touched) {
 // raw is an instance of a list as its publisher registered it.
 func (e *Engine) raw(s *service, in *registry.Instance) *registry.Instance {
 	p := e.publisher(in.Publisher.Key, in.Publisher.Ephemeral)
-	return p.find(&ident{s, in.Subset, nameOf(in.ID, in.Host, in.Port)}).instance
+	return p.find(&ident{s, in.Subset, in.ID, in.Host, in.Port}).instance
 }
 
 // endpoint is an instance as its service shows it.
 func (e *Engine) endpoint(s *service, in *registry.Instance) registry.Endpoint {
-	if s.laid && origin(in.Publisher) == "" {
+	if e.laid > 0 && origin(in.Publisher) == "" {
 		if l := e.overrides[s.key][address{in.Subset, in.Host, in.Port}]; l != nil {
 			in = l.over(in)
 		}

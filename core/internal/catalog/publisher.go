@@ -1,7 +1,7 @@
 package catalog
 
 import (
-	"cmp"
+	"bytes"
 	"hash/maphash"
 	"slices"
 	"strconv"
@@ -107,44 +107,46 @@ func (ps *placements) len() int {
 type ident struct {
 	service *service
 	subset  string
-	id      string // host:port when the instance has none
+	id      string // blank: host:port
+	host    string
+	port    uint16
 }
 
 // compare orders a placement against a name.
 func (p *placed) compare(k *ident) int {
+	in := p.instance
 	if p.service != k.service {
 		return compareKeys(&p.service.key, &k.service.key)
 	}
-	return cmp.Or(strings.Compare(p.instance.Subset, k.subset), compareID(p.instance, k.id))
+	if c := strings.Compare(in.Subset, k.subset); c != 0 {
+		return c
+	}
+	return compareIDs(in.ID, in.Host, in.Port, k.id, k.host, k.port)
 }
 
-// compareID orders the id of an instance, host:port for one that has none,
-// against another.
-func compareID(in *registry.Instance, id string) int {
-	if in.ID != "" {
-		return strings.Compare(in.ID, id)
+// compareIDs orders two ids, each of which is host:port when it is blank. It
+// joins nothing on the heap.
+func compareIDs(aID, aHost string, aPort uint16, bID, bHost string, bPort uint16) int {
+	switch {
+	case aID != "" && bID != "":
+		return strings.Compare(aID, bID)
+	case aID == "" && bID == "" && aHost == bHost && aPort == bPort:
+		return 0
 	}
-	if host := in.Host; len(id) < len(host) || id[:len(host)] != host {
-		return strings.Compare(host, id)
-	}
-	var room [8]byte
-	port := strconv.AppendUint(append(room[:0], ':'), uint64(in.Port), 10)
-	switch rest := id[len(in.Host):]; { // strings.Compare would take the port to the heap
-	case string(port) < rest:
-		return -1
-	case string(port) > rest:
-		return 1
-	}
-	return 0
+	var aRoom, bRoom [64]byte
+	a, b := appendID(aRoom[:0], aID, aHost, aPort), appendID(bRoom[:0], bID, bHost, bPort)
+	return bytes.Compare(a, b)
 }
 
-// nameOf is the id of an instance on its way in.
-func nameOf(id, host string, port uint16) string {
+func appendID(dst []byte, id, host string, port uint16) []byte {
 	if id != "" {
-		return id
+		return append(dst, id...)
 	}
-	return host + ":" + strconv.FormatUint(uint64(port), 10)
+	return strconv.AppendUint(append(append(dst, host...), ':'), uint64(port), 10)
 }
+
+// HostPort names an instance that has no id.
+func HostPort(host string, port uint16) string { return string(appendID(nil, "", host, port)) }
 
 // find returns the instance of a name, nil when absent.
 func (ps *placements) find(k *ident) *placed {
@@ -228,5 +230,6 @@ func (ps *placements) in(s *service) []placed {
 
 // name is the name of a placement.
 func (p *placed) name() ident {
-	return ident{p.service, p.instance.Subset, nameOf(p.instance.ID, p.instance.Host, p.instance.Port)}
+	in := p.instance
+	return ident{p.service, in.Subset, in.ID, in.Host, in.Port}
 }

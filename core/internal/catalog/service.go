@@ -3,6 +3,7 @@ package catalog
 import (
 	"cmp"
 	"hash/maphash"
+	"math"
 	"slices"
 	"strings"
 	"sync/atomic"
@@ -14,7 +15,7 @@ import (
 )
 
 // service is one service. Engine.mu guards all of it but key, which never
-// changes, and snapshot.
+// changes, and snapshot. There are many: it fits into 128 bytes.
 type service struct {
 	key      registry.ServiceKey
 	snapshot atomic.Pointer[registry.Snapshot] // nil: to be built
@@ -28,11 +29,11 @@ type service struct {
 	shared   bool   // list is part of a snapshot
 	mixed    bool
 	gone     bool
-	dead     bool // forgotten
-	laid     bool // there are overrides
-	unjudged bool // duplicates are to be marked
 	owners   owners
 }
+
+// forgotten is the slot of a service that is in no table any more.
+const forgotten = math.MaxUint32
 
 // owners says how many plugins have instances in a service.
 type owners uint8
@@ -40,7 +41,8 @@ type owners uint8
 const (
 	ownerNone owners = iota
 	ownerOne
-	ownerMany // perhaps one again since
+	ownerMany  // perhaps one again since
+	ownerFresh // many, and their duplicates are to be marked
 )
 
 func hashService(k *registry.ServiceKey) uint64 {
@@ -156,7 +158,7 @@ func (e *Engine) put(s *service, old, in *registry.Instance) {
 	switch {
 	case s.owners == ownerNone:
 		s.owners = ownerOne
-	case s.owners == ownerMany:
+	case s.owners > ownerOne:
 	case s.list[0].Publisher.Key.Owner != owner || s.list[len(s.list)-1].Publisher.Key.Owner != owner:
 		s.owners = ownerMany
 	}
@@ -196,7 +198,7 @@ func (e *Engine) read(s *service) *registry.Snapshot {
 	if snap := s.snapshot.Load(); snap != nil {
 		return snap
 	}
-	if s.unjudged {
+	if s.owners == ownerFresh {
 		e.judgeAll(s)
 	}
 	if n := len(s.list); cap(s.list) > n+n/4+1 && !s.shared {
