@@ -41,6 +41,7 @@ func (s *Service) publish(ctx context.Context, c Client, k registry.ServiceKey, 
 		return conflict(k, Persistent, verb, Ephemeral)
 	}
 	rs := s.registrations(c, k, ins, snap)
+	defer s.stripes.lock(c)()
 	err = s.ephemeral.Publish(ctx, c.publisher(), registry.ReplaceService, rs)
 	if errors.Is(err, kv.ErrNotFound) { // its first
 		if err = s.open(ctx, c); err == nil {
@@ -103,11 +104,33 @@ func (s *Service) open(ctx context.Context, c Client) error {
 // nothing is success (NAC-NAM-22).
 func (s *Service) Deregister(ctx context.Context, c Client, k registry.ServiceKey) error {
 	p := c.publisher()
+	defer s.stripes.lock(c)()
 	err := s.ephemeral.Withdraw(ctx, p, []registry.InstanceKey{{Publisher: p, Service: k}})
-	if err != nil && !errors.Is(err, kv.ErrNotFound) {
+	if errors.Is(err, kv.ErrNotFound) {
+		return nil
+	}
+	if err == nil && c.Beats {
+		err = s.closeEmpty(ctx, c)
+	}
+	if err != nil {
 		return fmt.Errorf("deregister from %v: %w", k, err)
 	}
 	return nil
+}
+
+// closeEmpty ends a client that nobody else ends when it has nothing left
+// (NAC-NAM-53). The client is locked, so that it gets nothing meanwhile.
+func (s *Service) closeEmpty(ctx context.Context, c Client) error {
+	pub, err := s.catalog.Published(ctx, registry.PublisherKey{Owner: s.owner, Scope: c.ID})
+	switch {
+	case errors.Is(err, kv.ErrNotFound):
+		return nil
+	case err != nil:
+		return err //nolint:wrapcheck // the caller names what failed
+	case len(pub.Instances) > 0:
+		return nil
+	}
+	return s.ephemeral.Close(ctx, []registry.PublisherKey{c.publisher()}) //nolint:wrapcheck // likewise
 }
 
 // Leave removes clients with all they registered (NAC-NAM-51).

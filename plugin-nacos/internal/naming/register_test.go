@@ -1,9 +1,12 @@
 package naming_test
 
 import (
+	"context"
 	"fmt"
 	"slices"
+	"sync"
 	"testing"
+	"time"
 
 	"github.com/easynet-cn/batata/core/registry"
 	"github.com/easynet-cn/batata/plugin-nacos/internal/naming"
@@ -30,6 +33,62 @@ func TestRegisterReplaces(t *testing.T) {
 	r.want(k, "10.0.0.2:80 DEFAULT w1", "10.0.0.5:80 DEFAULT w1")
 	r.ok(r.RegisterBatch(t.Context(), c, k, nil))
 	r.want(k, "10.0.0.2:80 DEFAULT w1")
+}
+
+// NAC-NAM-53: a client without a connection that has nothing left is none, and
+// ending it takes nothing away that it registers at the same time.
+func TestEmptyClientEnds(t *testing.T) {
+	r := newRig(t)
+	c := naming.Address("10.0.0.1", 80)
+	clients := func() int {
+		ids, err := r.Clients(t.Context())
+		r.ok(err)
+		return len(ids)
+	}
+	r.register(key("a"), at("10.0.0.1"))
+	r.register(key("b"), at("10.0.0.1"))
+	r.ok(r.Deregister(t.Context(), c, key("a")))
+	if n := clients(); n != 1 {
+		t.Errorf("%d clients while one service is left, want 1", n)
+	}
+	r.ok(r.Deregister(t.Context(), c, key("b")))
+	if n := clients(); n != 0 {
+		t.Errorf("%d clients with nothing left, want none", n)
+	}
+
+	var group sync.WaitGroup
+	s := naming.New(naming.Settings{
+		Catalog: interrupted{r.core.Registry(), func() {
+			registered := make(chan struct{})
+			group.Go(func() {
+				defer close(registered)
+				r.ok(r.Register(t.Context(), c, key("b"), at("10.0.0.1")))
+			})
+			select {
+			case <-registered: // nothing held it back
+			case <-time.After(50 * time.Millisecond):
+			}
+		}},
+		Ephemeral: r.core.Ephemeral(), Store: r.core.KV(), Committer: r.core.Txn(), Owner: "nacos",
+	})
+	r.Service = s
+	r.register(key("a"), at("10.0.0.1"))
+	r.ok(r.Deregister(t.Context(), c, key("a")))
+	group.Wait()
+	r.want(key("b"), "10.0.0.1:80 DEFAULT w1")
+}
+
+// interrupted is a catalog in which something happens after it was asked what a
+// client has.
+type interrupted struct {
+	registry.Catalog
+	then func()
+}
+
+func (i interrupted) Published(ctx context.Context, p registry.PublisherKey) (*registry.Publication, error) {
+	pub, err := i.Catalog.Published(ctx, p)
+	i.then()
+	return pub, err
 }
 
 // NAC-NAM-51: clients leave with all they have, more of them than core takes at

@@ -49,6 +49,7 @@ type Service struct {
 	silent    bool
 	now       func() time.Time
 	special   special
+	stripes   stripes
 	index     index
 	listeners []listener
 	sources   []Source
