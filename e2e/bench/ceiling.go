@@ -2,6 +2,7 @@ package main
 
 import (
 	"context"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"net"
@@ -9,6 +10,7 @@ import (
 	"net/url"
 	"path/filepath"
 	"runtime"
+	"strconv"
 	"strings"
 	"sync"
 
@@ -44,7 +46,14 @@ func serveHTTP(ctx context.Context, addr string) error {
 	e.POST("/nacos/v1/ns/instance", form)
 	e.PUT("/nacos/v1/ns/instance/beat", form)
 	list := referenceList(1000)
-	e.GET("/reflect", func(c echo.Context) error { return c.JSON(http.StatusOK, list) })
+	e.GET("/reflect", func(c echo.Context) error {
+		b, err := json.Marshal(list)
+		if err != nil {
+			return err
+		}
+		c.Response().Header().Set(echo.HeaderContentLength, strconv.Itoa(len(b))) // in one piece
+		return c.JSONBlob(http.StatusOK, b)
+	})
 	park, fire := parking()
 	e.POST("/nacos/v1/cs/configs/listener", park)
 	e.GET("/fire", fire)

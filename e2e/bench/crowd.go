@@ -33,7 +33,10 @@ type crowd struct {
 	ready  int
 	hits   []time.Time
 	lost   error
-	news   chan struct{} // capacity 1: look again
+	gone   int
+	// patient crowds go on when clients are lost.
+	patient bool
+	news    chan struct{} // capacity 1: look again
 }
 
 // openCrowd makes an empty crowd.
@@ -64,7 +67,13 @@ func openCrowd(s *setup, t *target, n int) (*crowd, error) {
 			note(func() bool { c.hits = append(c.hits, m.At); return len(c.hits) >= c.swarm.Len() })
 		},
 		Lost: func(k *swarm.Client, err error) {
-			note(func() bool { c.lost = cmp.Or(c.lost, fmt.Errorf("client %d: %w", k.N, err)); return true })
+			note(func() bool {
+				if c.gone++; c.patient {
+					return true
+				}
+				c.lost = cmp.Or(c.lost, fmt.Errorf("client %d: %w", k.N, err))
+				return true
+			})
 		},
 	})
 	if err != nil {

@@ -25,8 +25,8 @@ func latencies() []wanted {
 	return []wanted{
 		{"first push, config, gRPC", "GOAL-11 p99 ≤ 20 ms", 200, configLatency(openListeners)},
 		{"first push, config, long poll", "GOAL-11 p99 ≤ 20 ms", 200, configLatency(openPolls)},
-		{"first push, instance, idle", "GOAL-11 ≤ 50 ms", 40, namingLatency(0)},
-		{"first push, instance, 100 changes a second", "GOAL-11 ≤ 500 ms", 40, namingLatency(100)},
+		{"first push, instance, idle", "GOAL-11 ≤ 50 ms", 30, namingLatency(0)},
+		{"first push, instance, 100 changes a second", "GOAL-11 ≤ 500 ms", 20, namingLatency(100)},
 	}
 }
 

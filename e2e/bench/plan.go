@@ -3,10 +3,8 @@ package main
 import (
 	"context"
 	"fmt"
-	"net/http"
 	"os"
 	"path/filepath"
-	"regexp"
 	"time"
 )
 
@@ -17,7 +15,6 @@ type setup struct {
 	dir    string
 	makers []maker // of the protocol's servers
 	stages int
-	deaf   bool // our server has no registry
 	keys   keys
 
 	servers  []*target          // of the present stage
@@ -36,9 +33,6 @@ func measure(ctx context.Context, o options) error {
 		s.makers = append(s.makers, our(o.server))
 	}
 	s.makers = append(s.makers, o.peers...)
-	if err := s.listens(); err != nil {
-		return err
-	}
 	rep := &report{started: time.Now(), options: o}
 	if rep.disk, err = fdatasync(dir, 2*time.Second); err != nil {
 		return err
@@ -59,33 +53,7 @@ func measure(ctx context.Context, o options) error {
 }
 
 // wants says whether a row was asked for.
-func (s *setup) wants(name string) bool {
-	if s.deaf && aboutNaming.MatchString(name) {
-		return false
-	}
-	return s.o.only == nil || s.o.only.MatchString(name)
-}
-
-// aboutNaming matches the rows that a server without a registry leaves out.
-var aboutNaming = regexp.MustCompile("^(register|beat|query of|first push, instance|20,000|rolling|resident)")
-
-// listens finds out whether our server has a registry.
-func (s *setup) listens() error {
-	if s.o.server == "" {
-		return nil
-	}
-	t, err := our(s.o.server).start(s.ctx, s.dir)
-	if err != nil {
-		return err
-	}
-	defer t.stop()
-	resp, err := client.Post(t.url+instancePath+"?"+registerForm("probe", newInstance("", 1)), "application/x-www-form-urlencoded", nil)
-	if err != nil {
-		return err
-	}
-	s.deaf = resp.StatusCode != http.StatusOK
-	return resp.Body.Close()
-}
+func (s *setup) wants(name string) bool { return s.o.only == nil || s.o.only.MatchString(name) }
 
 // up starts all servers anew, and ceilings of some kinds, each in an empty
 // directory.

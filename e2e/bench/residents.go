@@ -146,7 +146,7 @@ func (s *setup) reside(to *target, n int, kind kindOf) (*resident, error) {
 var collected = regexp.MustCompile(`(?m)^gc (\d+) @.* \d+->\d+->(\d+) MB, `)
 
 // refused is a long request that leaves nothing behind.
-var refused = "dataId=%21&group=" + group + "&content=" + strings.Repeat("x", 4<<20)
+var refused = "dataId=%21&group=" + group + "&content=" + strings.Repeat("x", 128<<10)
 
 // heap is the live heap of our server after a collection that began from now on, in
 // bytes; 0 for others. Requests that are refused make the collection come.
@@ -172,7 +172,7 @@ func (s *setup) heap(to *target) (float64, error) {
 		return 0, err
 	}
 	for begin := time.Now(); time.Since(begin) < time.Minute && s.ctx.Err() == nil; {
-		for range 16 {
+		for range 64 { // one after the other: what is on its way counts as live
 			resp, err := client.Post(to.url+"/nacos/v1/cs/configs", "application/x-www-form-urlencoded", strings.NewReader(refused))
 			if err != nil {
 				return 0, err

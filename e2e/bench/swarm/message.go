@@ -37,6 +37,7 @@ type message struct {
 	tailN  int
 	id     [24]byte
 	idN    int
+	answer bool // it says how a call went
 	ok     bool
 	marked bool
 	// settles says that the peer tells when a setup is over.
@@ -91,6 +92,9 @@ func (m *message) scan(piece, marker []byte) {
 }
 
 func (m *message) look(b, marker []byte) {
+	if len(marker) > 0 && !m.marked {
+		m.marked = bytes.Contains(b, marker)
+	}
 	if m.idN == 0 {
 		if _, value, found := bytes.Cut(b, needleID); found {
 			if end := bytes.IndexByte(value, '"'); end > 0 && end <= len(m.id) {
@@ -98,12 +102,12 @@ func (m *message) look(b, marker []byte) {
 			}
 		}
 	}
+	if !m.answer {
+		return
+	}
 	m.ok = m.ok || bytes.Contains(b, needleOK)
 	if m.size <= maxSmall {
 		m.settles = m.settles || bytes.Contains(b, needleSettles)
-	}
-	if len(marker) > 0 && !m.marked {
-		m.marked = bytes.Contains(b, marker)
 	}
 }
 

@@ -66,6 +66,7 @@ func (s *Swarm) Dial(d *Dialer, script [][]byte) (*Client, error) {
 		script = d.plan.Script
 	}
 	m := &sdk{dialer: d, script: script}
+	m.call.answer = true
 	m.frames.initial = 65535
 	m.frames.room.Store(65535)
 	if d.plan.Bare {

@@ -113,7 +113,7 @@ func (s *Swarm) Close() {
 func (s *Swarm) run() {
 	defer close(s.done)
 	events := make([]unix.EpollEvent, 256)
-	buf := make([]byte, 256<<10)
+	buf := make([]byte, 64<<10) // stays in the cache
 	for {
 		timeout := -1
 		if len(s.waiting) > 0 {

@@ -310,7 +310,7 @@ func TestMessagePieces(t *testing.T) {
 	wire = append(bytes.Clone(wire), wire...)
 	for size := 1; size <= len(wire); size++ {
 		var (
-			m    message
+			m    = message{answer: true}
 			seen int
 		)
 		for b := wire; len(b) > 0; {
