@@ -13,11 +13,9 @@
 package mux
 
 import (
-	"bytes"
 	"context"
 	"crypto/tls"
 	"errors"
-	"io"
 	"net"
 	"slices"
 	"sync"
@@ -164,10 +162,10 @@ func (m *Mux) route(c net.Conn) (*queue, net.Conn) {
 	if m.options.OnlyGRPC && m.options.TLS == nil {
 		return m.grpc, c
 	}
-	if c.SetDeadline(time.Now().Add(peekLimit)) != nil {
+	p := newPeeked(c)
+	if p.SetDeadline(time.Now().Add(peekLimit)) != nil {
 		return nil, nil
 	}
-	p := &peeked{Conn: c}
 	first, err := p.peek(1)
 	if err != nil {
 		return nil, nil
@@ -241,7 +239,7 @@ func (m *Mux) routeTLS(p *peeked) (*queue, net.Conn) {
 	case "http/1.1":
 		return m.http, cleared(c)
 	}
-	return m.inside(&peeked{Conn: c})
+	return m.inside(newPeeked(c))
 }
 
 // cleared takes the deadline of the handshake off.
@@ -253,37 +251,64 @@ func cleared(c net.Conn) net.Conn {
 // peeked is a connection whose first bytes have been looked at.
 type peeked struct {
 	net.Conn
-	buf bytes.Buffer
+	beneath  net.Conn // what reads and writes go to
+	deadline lazy
+	rest     []byte // looked at and not read yet
+}
+
+func newPeeked(c net.Conn) *peeked {
+	p := &peeked{Conn: c, beneath: c}
+	if n, ok := c.(*counted); ok {
+		p.beneath = n.Conn
+	}
+	p.deadline.conn = p.beneath
+	return p
 }
 
 // peek returns the first n bytes, reading what is missing.
 func (p *peeked) peek(n int) ([]byte, error) {
-	for p.buf.Len() < n {
-		chunk := make([]byte, len(preface)-p.buf.Len())
-		got, err := p.Conn.Read(chunk)
-		p.buf.Write(chunk[:got])
-		if err != nil && p.buf.Len() < n {
+	for len(p.rest) < n {
+		var chunk [len(preface)]byte
+		got, err := p.beneath.Read(chunk[:len(preface)-len(p.rest)])
+		p.rest = append(p.rest, chunk[:got]...)
+		if err != nil && len(p.rest) < n {
 			return nil, err
 		}
 	}
-	return p.buf.Bytes()[:n], nil
+	return p.rest[:n], nil
 }
 
 // Read gives the bytes that were looked at first.
 func (p *peeked) Read(b []byte) (int, error) {
-	if p.buf.Len() > 0 {
-		n, err := p.buf.Read(b)
-		if errors.Is(err, io.EOF) {
-			err = nil
+	if len(p.rest) > 0 {
+		n := copy(b, p.rest)
+		if p.rest = p.rest[n:]; len(p.rest) == 0 {
+			p.rest = nil
 		}
-		return n, err
+		return n, nil
 	}
-	return p.Conn.Read(b)
+	for {
+		n, err := p.beneath.Read(b)
+		if err == nil || n > 0 || !p.deadline.early(err) {
+			return n, err
+		}
+	}
+}
+
+// Write implements net.Conn.
+func (p *peeked) Write(b []byte) (int, error) { return p.beneath.Write(b) }
+
+// SetReadDeadline implements net.Conn.
+func (p *peeked) SetReadDeadline(t time.Time) error { return p.deadline.set(t) }
+
+// SetDeadline implements net.Conn.
+func (p *peeked) SetDeadline(t time.Time) error {
+	return errors.Join(p.deadline.set(t), p.beneath.SetWriteDeadline(t))
 }
 
 // SyscallConn lets servers set socket options.
 func (p *peeked) SyscallConn() (syscall.RawConn, error) {
-	if s, ok := p.Conn.(syscall.Conn); ok {
+	if s, ok := p.beneath.(syscall.Conn); ok {
 		return s.SyscallConn()
 	}
 	return nil, syscall.ENOTSUP
