@@ -32,7 +32,7 @@ func (a *API) firstAdmin(answer func(*web.Call, made) error, refuse func(*web.Ca
 		if password == "" {
 			password = rand.Text()
 		}
-		token := c.R.Header.Get("X-Batata-Setup-Token")
+		token := c.Header("X-Batata-Setup-Token")
 		if token == "" {
 			token = c.Param("setupToken")
 		}

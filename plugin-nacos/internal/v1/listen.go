@@ -32,13 +32,13 @@ func (a *API) listen(c *web.Call) error {
 	if err != nil {
 		return &config.Error{Reason: config.BadKey, Detail: err.Error()}
 	}
-	p := &poll.Poll{Lines: lines, IP: c.ClientIP(), Tag: c.R.Header.Get("Vipserver-Tag")}
+	p := &poll.Poll{Lines: lines, IP: c.ClientIP(), Tag: c.Header("Vipserver-Tag")}
 	hold, long := holdTime(c.R.Header)
 	if !long {
 		return a.shortPoll(c, p)
 	}
 	var changed []*poll.Line
-	if c.R.Header.Get(headerHold+"-No-Hangup") == "true" {
+	if c.Header(headerHold+"-No-Hangup") == "true" {
 		changed, err = a.Polls.Changed(c.Context(), p)
 	} else {
 		changed, err = a.Polls.Wait(c.Context(), p, hold)
@@ -101,7 +101,7 @@ func (a *API) shortPoll(c *web.Call, p *poll.Poll) error {
 	}
 	web.NoCache(c.W.Header())
 	body := string(render(changed))
-	if !older(c.R.Header.Get("Client-Version"), firstInBody) {
+	if !older(c.Header("Client-Version"), firstInBody) {
 		if body != "" {
 			body += "\n"
 		}

@@ -6,6 +6,7 @@ import (
 	"time"
 
 	"github.com/easynet-cn/batata/plugin-nacos/internal/config"
+	"github.com/easynet-cn/batata/plugin-nacos/internal/lent"
 	"github.com/easynet-cn/batata/plugin-nacos/internal/web"
 )
 
@@ -45,8 +46,8 @@ func (a *API) content(c *web.Call) error {
 	q := config.Query{
 		DataID: c.Param("dataId"), Group: c.Param("group"), Tenant: c.Param("tenant"),
 		IP: c.ClientIP(), Tag: c.Param("tag"),
-		TagLabel: c.R.Header.Get("Vipserver-Tag"),
-		Local:    c.R.Header.Get("Notify") == "true",
+		TagLabel: c.Header("Vipserver-Tag"),
+		Local:    c.Header("Notify") == "true",
 	}
 	if err := config.CheckKey(q.DataID, q.Group); err != nil {
 		return err
@@ -82,7 +83,7 @@ func (a *API) stamps(r *config.Result) (md5, modified string) {
 		b = time.UnixMilli(r.Modified()).UTC().AppendFormat([]byte(r.MD5()), http.TimeFormat)
 		b = r.Item.Memo.Store(a.Encoder, b)
 	}
-	both := string(b)
+	both := lent.Text(b)
 	return both[:digest], both[digest:]
 }
 

@@ -5,6 +5,7 @@ import (
 
 	"github.com/easynet-cn/batata/core/configstore"
 	"github.com/easynet-cn/batata/plugin-nacos/internal/config"
+	"github.com/easynet-cn/batata/plugin-nacos/internal/lent"
 	"github.com/easynet-cn/batata/plugin-nacos/internal/web"
 )
 
@@ -19,8 +20,8 @@ func (a *API) publish(c *web.Call) error {
 	}
 	err := a.Configs.Publish(c.Context(), c.Actor(), config.Publish{
 		DataID: c.Param("dataId"), Group: c.Param("group"), Tenant: c.Param("tenant"),
-		Content: []byte(c.Param("content")), Type: c.Param("type"), EncryptedDataKey: c.Param("encryptedDataKey"),
-		CasMD5: c.R.Header.Get("Casmd5"), BetaIPs: c.R.Header.Get("Betaips"), Tag: c.Param("tag"),
+		Content: lent.Bytes(c.Param("content")), Type: c.Param("type"), EncryptedDataKey: c.Param("encryptedDataKey"),
+		CasMD5: c.Header("Casmd5"), BetaIPs: c.Header("Betaips"), Tag: c.Param("tag"),
 		AppName: c.Optional("appName"), Tags: c.Optional("config_tags"), SrcUser: c.Param("src_user"),
 		Desc: c.Param("desc"), Use: c.Param("use"), Effect: c.Param("effect"), Schema: c.Param("schema"),
 	})

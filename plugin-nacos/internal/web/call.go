@@ -68,14 +68,22 @@ func (c *Call) Require(names ...string) error {
 	return nil
 }
 
+// Header returns a header by its canonical name, blank when absent.
+func (c *Call) Header(canonical string) string {
+	if vs := c.R.Header[canonical]; len(vs) > 0 {
+		return vs[0]
+	}
+	return ""
+}
+
 // ClientIP is the address that grays are chosen by: what a proxy says, else the
 // peer (NAC-HTP-05). It proves nothing.
 func (c *Call) ClientIP() string {
-	first, _, _ := strings.Cut(c.R.Header.Get("X-Forwarded-For"), ",")
+	first, _, _ := strings.Cut(c.Header("X-Forwarded-For"), ",")
 	if ip := strings.TrimSpace(first); ip != "" {
 		return ip
 	}
-	if ip := strings.TrimSpace(c.R.Header.Get("X-Real-Ip")); ip != "" {
+	if ip := strings.TrimSpace(c.Header("X-Real-Ip")); ip != "" {
 		return ip
 	}
 	return c.Peer()
@@ -87,7 +95,7 @@ func (c *Call) Peer() string { return peer(c.R) }
 // Local says whether the caller sits on this machine and is no proxy.
 func (c *Call) Local() bool {
 	for _, h := range [...]string{"X-Forwarded-For", "X-Real-Ip", "Forwarded", "Via"} {
-		if c.R.Header.Get(h) != "" {
+		if c.Header(h) != "" {
 			return false
 		}
 	}

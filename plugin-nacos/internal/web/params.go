@@ -10,6 +10,8 @@ import (
 	"net/url"
 	"strings"
 	"unicode/utf8"
+
+	"github.com/easynet-cn/batata/plugin-nacos/internal/lent"
 )
 
 // Bounds of one request.
@@ -80,39 +82,43 @@ func parse(w http.ResponseWriter, r *http.Request, room params) (params, error) 
 	if err != nil || r.Body == nil || r.Body == http.NoBody {
 		return ps, err
 	}
+	if r.Header.Get("Content-Type") == formType && 0 < r.ContentLength && r.ContentLength <= knownForm {
+		return ps.addKnownForm(r.Body, r.ContentLength)
+	}
 	kind, args, err := mime.ParseMediaType(r.Header.Get("Content-Type"))
 	if err != nil {
 		return ps, nil //nolint:nilerr // a body of no known kind holds no parameters
 	}
 	body := http.MaxBytesReader(w, r.Body, maxForm)
 	switch kind {
-	case "application/x-www-form-urlencoded":
-		return ps.addForm(body, r.ContentLength)
+	case formType:
+		return ps.addForm(body)
 	case "multipart/form-data":
 		return ps.addMultipart(body, args["boundary"])
 	}
 	return ps, nil
 }
 
+const formType = "application/x-www-form-urlencoded"
+
 // knownForm is the size up to which a body of declared length gets its buffer at
 // once; larger ones grow with what arrives.
 const knownForm = 64 << 10
 
-func (ps params) addForm(body io.Reader, length int64) (params, error) {
-	var (
-		text []byte
-		err  error
-	)
-	if 0 < length && length <= knownForm {
-		text = make([]byte, length)
-		_, err = io.ReadFull(body, text)
-	} else {
-		text, err = io.ReadAll(body)
+func (ps params) addKnownForm(body io.Reader, length int64) (params, error) {
+	text := make([]byte, length)
+	if _, err := io.ReadFull(body, text); err != nil {
+		return ps, bodyError(err)
 	}
+	return ps.addEncoded(lent.Text(text))
+}
+
+func (ps params) addForm(body io.Reader) (params, error) {
+	text, err := io.ReadAll(body)
 	if err != nil {
 		return ps, bodyError(err)
 	}
-	return ps.addEncoded(string(text))
+	return ps.addEncoded(lent.Text(text))
 }
 
 func (ps params) addMultipart(body io.Reader, boundary string) (params, error) {

@@ -69,11 +69,16 @@ func (r *Router) Routes() []Route { return r.routes }
 
 // ServeHTTP implements http.Handler.
 func (r *Router) ServeHTTP(w http.ResponseWriter, req *http.Request) {
-	if strings.Contains(req.URL.Path, "//") || strings.ContainsAny(req.URL.Path, "\\;") || escapedSlash(req.URL.RawPath) {
+	if odd(req.URL.Path) || escapedSlash(req.URL.RawPath) {
 		servletError(w, req, http.StatusBadRequest, "No message available", contentJSON)
 		return
 	}
 	r.echo.ServeHTTP(w, req)
+}
+
+// odd finds what servlet containers refuse in a path (NAC-HTP-01).
+func odd(path string) bool {
+	return strings.Contains(path, "//") || strings.IndexByte(path, '\\') >= 0 || strings.IndexByte(path, ';') >= 0
 }
 
 // escapedSlash finds what would be a separator once decoded (NAC-HTP-01). A path
