@@ -149,7 +149,7 @@ func (n *Node) assemble(ctx context.Context, c *Config) (err error) {
 		Store: n.core, Clock: n.leases, Failed: n.raft.Done(), Logger: c.Logger.Named("locks"), Meters: c.Metrics,
 	})
 	n.cluster = clusterView{node: n}
-	n.registry.Sync() // no peer has more
+	n.registry.Sync() // the rows are applied; peers share no more than those
 	n.run()           //nolint:contextcheck // runs until Close, long after ctx
 	n.opened()        //nolint:contextcheck // lets others in until Close
 	return nil
@@ -195,7 +195,7 @@ func (n *Node) run() {
 	n.workers.Go(func() { n.leases.Run(ctx, n.raft) })
 	n.workers.Go(func() { n.locks.Run(ctx) })
 	n.workers.Go(func() { n.locks.GiveBack(ctx) })
-	keeper := catalog.Keeper{Engine: n.registry, Store: n.core, Leads: func() bool { return n.raft.Status().Ready }}
+	keeper := catalog.Keeper{Engine: n.registry, Store: n.core, Leads: n.Leads}
 	n.workers.Go(func() { keeper.Run(ctx) })
 	n.workers.Go(func() {
 		n.configs.Retain(ctx, configraft.Retention{

@@ -44,6 +44,7 @@ type Engine struct {
 	slots      slots
 	gone       []farewell
 	mostGone   int // maxGone
+	most       int // registry.MaxInstances
 	overrides  map[registry.ServiceKey]map[address]*Laid
 	laid       int              // overrides
 	spaces     map[string]int64 // services by namespace
@@ -83,7 +84,7 @@ func New(s Settings) *Engine {
 	if s.Logger == nil {
 		s.Logger = zap.NewNop()
 	}
-	e := &Engine{settings: s, spaces: map[string]int64{}, observed: true, mostGone: maxGone, overrides: map[registry.ServiceKey]map[address]*Laid{}}
+	e := &Engine{settings: s, spaces: map[string]int64{}, observed: true, mostGone: maxGone, most: registry.MaxInstances, overrides: map[registry.ServiceKey]map[address]*Laid{}}
 	e.kick = make(chan struct{}, 1)
 	e.wheel.init()
 	e.services.init()

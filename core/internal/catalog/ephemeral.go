@@ -162,40 +162,42 @@ func identical(a, b registry.Pairs) bool {
 	return len(a) == len(b) && (len(a) == 0 || &a[0] == &b[0])
 }
 
-// room checks how many instances a publisher would have. What a list replaces
-// still counts, unless it is the publisher's only service.
+// room checks how many instances a publisher and this member would have. What is
+// registered again takes no more room, so that clients can always come back.
 func (e *Engine) room(p *publisher, mode registry.Mode, rs []registry.Registration) error {
 	have := p.len()
-	if e.instances+len(rs) > registry.MaxInstances {
-		return fmt.Errorf("%d instances on this member: %w", e.instances, kv.ErrOverloaded)
-	}
-	if have+len(rs) <= registry.MaxPublish {
+	if e.instances+len(rs) <= e.most && have+len(rs) <= registry.MaxPublish {
 		return nil
 	}
-	added := 0
+	switch added := e.added(p, mode, rs); {
+	case added > 0 && have+added > registry.MaxPublish:
+		return tooLarge("instances of a publisher", have+added, registry.MaxPublish)
+	case added > 0 && e.instances+added > e.most:
+		return fmt.Errorf("%d instances on this member: %w", e.instances, kv.ErrOverloaded)
+	}
+	return nil
+}
+
+// added is how many instances a publisher would have more than it has; one that
+// is named twice counts twice.
+func (e *Engine) added(p *publisher, mode registry.Mode, rs []registry.Registration) (n int) {
 	seen := map[*service]bool{}
 	for i := range rs {
 		s := e.find(&rs[i].Service)
-		if s == nil {
-			added++
-			continue
-		}
-		if mode == registry.ReplaceService {
+		switch {
+		case s == nil:
+			n++
+		case mode == registry.ReplaceService:
 			if !seen[s] {
 				seen[s] = true
-				added -= len(p.in(s))
+				n -= len(p.in(s))
 			}
-			added++
-			continue
-		}
-		if p.find(&ident{s, rs[i].Subset, rs[i].ID, rs[i].Host, rs[i].Port}) == nil {
-			added++
+			n++
+		case p.find(&ident{s, rs[i].Subset, rs[i].ID, rs[i].Host, rs[i].Port}) == nil:
+			n++
 		}
 	}
-	if have+added > registry.MaxPublish {
-		return tooLarge("instances of a publisher", have+added, registry.MaxPublish)
-	}
-	return nil
+	return n
 }
 
 func (e *Engine) publish(p *publisher, mode registry.Mode, rs []registry.Registration) {

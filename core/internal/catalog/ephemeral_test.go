@@ -273,3 +273,23 @@ func TestManyOfOnePublisher(t *testing.T) {
 		t.Errorf("Service(s1) has %d endpoints, want 1,000", got)
 	}
 }
+
+// A member that is full takes back what it has, and nothing else.
+func TestFull(t *testing.T) {
+	r := newRig(t)
+	r.most = 3
+	r.open("c", "d")
+	full := []registry.Registration{at("a", "h1", 1), at("a", "h2", 1), at("b", "h1", 1)}
+	r.publish("c", registry.Merge, full...)
+	r.publish("c", registry.Merge, full...)
+	r.publish("c", registry.ReplaceService, full...)
+	r.publish("c", registry.ReplaceService, at("a", "h3", 1), at("a", "h4", 1))
+	for _, s := range []string{"c", "d"} {
+		if err := r.Publish(t.Context(), scope(s), registry.Merge, []registry.Registration{at("a", "h9", 1)}); !errors.Is(err, kv.ErrOverloaded) {
+			t.Errorf("Publish(%s, one more) = %v, want %v", s, err, kv.ErrOverloaded)
+		}
+	}
+	r.publish("c", registry.ReplaceService, at("a", "h3", 1))
+	r.publish("d", registry.Merge, at("a", "h9", 1))
+	r.want("a", "h3:1 h9:1")
+}
