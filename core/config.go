@@ -97,6 +97,9 @@ type Auth struct {
 	// elsewhere; empty: only local ones may.
 	SetupToken         string
 	AllowWeakPasswords bool
+	// PasswordCost is bcrypt's for new passwords, 4 to 31; 0: 10, as every server
+	// has it. Less is for tests alone: a stolen store is then cheap to guess from.
+	PasswordCost int
 }
 
 // Configs configures the config store.

@@ -168,7 +168,7 @@ func newAuth(c *Config, users kv.Store) (*authz.Engine, error) {
 	}
 	return authz.New(authz.Settings{
 		Store: users, Secret: secret, TTL: c.Auth.TTL, AllowWeak: c.Auth.AllowWeakPasswords,
-		SetupToken: c.Auth.SetupToken, Logger: c.Logger.Named("auth"),
+		SetupToken: c.Auth.SetupToken, PasswordCost: c.Auth.PasswordCost, Logger: c.Logger.Named("auth"),
 	})
 }
 

@@ -2,6 +2,7 @@ package server
 
 import (
 	"reflect"
+	"strings"
 	"testing"
 
 	"go.uber.org/zap"
@@ -36,6 +37,23 @@ func TestDefaultsAgree(t *testing.T) {
 	}
 	if want := m.Config(); !reflect.DeepEqual(got, want) {
 		t.Errorf("defaults of the keys = %+v, want those of the plugin %+v", got, want)
+	}
+}
+
+// NAD-AUTH-70: no operator makes stored passwords cheap to guess.
+func TestPasswordCost(t *testing.T) {
+	v, err := conf.Load(conf.Source{Dir: t.TempDir(), DataDir: t.TempDir()})
+	if err != nil {
+		t.Fatalf("Load() = %v", err)
+	}
+	c, err := configOf(v, zap.NewNop())
+	if err != nil || c.Core.Auth.PasswordCost != 0 {
+		t.Errorf("configOf() = cost of passwords %d, %v, want 0, that of core", c.Core.Auth.PasswordCost, err)
+	}
+	for _, k := range conf.Keys() {
+		if strings.Contains(k.Name, "cost") {
+			t.Errorf("key %s: want none for the cost of passwords", k.Name)
+		}
 	}
 }
 

@@ -7,16 +7,18 @@ package coretest
 import (
 	"testing"
 
+	"golang.org/x/crypto/bcrypt"
+
 	"github.com/easynet-cn/batata/core"
 )
 
 // Start returns a node that is ready. It does not wait for the disk, which no
-// test can tell; change may undo that, and set whatever else a test needs. A
+// test can tell, and hashes passwords at the least cost; change may undo that, and set whatever else a test needs. A
 // data directory that change sets is kept, so that a second node can be started
 // on it after the first is closed.
 func Start(tb testing.TB, change ...func(*core.Config)) *core.Node {
 	tb.Helper()
-	c := core.Config{Durability: core.OS}
+	c := core.Config{Durability: core.OS, Auth: core.Auth{PasswordCost: bcrypt.MinCost}}
 	for _, f := range change {
 		f(&c)
 	}

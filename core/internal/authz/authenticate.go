@@ -51,7 +51,7 @@ func (e *Engine) byPassword(ctx context.Context, p *policy, c auth.Credentials) 
 		return withAddr(id, c.Addr), nil
 	}
 	u, known := p.users[c.User]
-	stored := unknownHash
+	stored := e.unknown
 	if known {
 		stored = u.Hash
 	}

@@ -49,7 +49,7 @@ func (e *Engine) Bootstrap(ctx context.Context, a auth.FirstAdmin) error {
 			return err
 		}
 	}
-	t, err := firstTxn(a)
+	t, err := firstTxn(a, e.settings.PasswordCost)
 	if err != nil {
 		return err
 	}
@@ -80,8 +80,8 @@ func (e *Engine) admit(a auth.FirstAdmin) error {
 	return nil
 }
 
-func firstTxn(a auth.FirstAdmin) (kv.Txn, error) {
-	hashed, err := hash(a.Password)
+func firstTxn(a auth.FirstAdmin, cost int) (kv.Txn, error) {
+	hashed, err := hash(a.Password, cost)
 	if err != nil {
 		return kv.Txn{}, err
 	}

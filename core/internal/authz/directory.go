@@ -197,5 +197,5 @@ func (e *Engine) hashFor(ctx context.Context, name string, password []byte) (str
 			return "", err
 		}
 	}
-	return hash(password)
+	return hash(password, e.settings.PasswordCost)
 }

@@ -20,6 +20,7 @@ import (
 	"time"
 
 	"go.uber.org/zap"
+	"golang.org/x/crypto/bcrypt"
 
 	"github.com/easynet-cn/batata/core/auth"
 	"github.com/easynet-cn/batata/core/kv"
@@ -45,13 +46,17 @@ func Tables() []kv.TableSpec {
 
 // Settings wires an engine.
 type Settings struct {
-	Store      kv.Store // scope that holds Tables
-	Secret     []byte   // signs tokens; at least 32 bytes
-	TTL        time.Duration
-	AllowWeak  bool   // let an administrator have a weak password
-	SetupToken string // opens Bootstrap to callers elsewhere; empty: closed to them
-	Logger     *zap.Logger
-	Now        func() time.Time // time.Now when nil
+	Store  kv.Store // scope that holds Tables
+	Secret []byte   // signs tokens; at least 32 bytes
+	TTL    time.Duration
+	// PasswordCost is that of bcrypt for new passwords and for users that are not
+	// there; 0: the constant of this name. Less makes a stolen store cheap to guess
+	// from and is for tests.
+	PasswordCost int
+	AllowWeak    bool   // let an administrator have a weak password
+	SetupToken   string // opens Bootstrap to callers elsewhere; empty: closed to them
+	Logger       *zap.Logger
+	Now          func() time.Time // time.Now when nil
 }
 
 // Engine implements auth.Auth and auth.Directory.
@@ -63,6 +68,7 @@ type Engine struct {
 	setups   *attempts // per address
 	policy   atomic.Pointer[policy]
 
+	unknown   string // hash for users that are not there
 	hashes    comparer
 	passwords verdicts // of proofs
 	proofKey  []byte
@@ -84,6 +90,12 @@ func New(s Settings) (*Engine, error) {
 	if s.TTL <= 0 {
 		return nil, errors.New("token life: must be positive")
 	}
+	if s.PasswordCost == 0 {
+		s.PasswordCost = PasswordCost
+	}
+	if s.PasswordCost < bcrypt.MinCost || s.PasswordCost > bcrypt.MaxCost {
+		return nil, fmt.Errorf("password cost: want %d to %d, got %d", bcrypt.MinCost, bcrypt.MaxCost, s.PasswordCost)
+	}
 	if s.Now == nil {
 		s.Now = time.Now
 	}
@@ -97,6 +109,7 @@ func New(s Settings) (*Engine, error) {
 		tokens:   signer{secret: s.Secret, now: s.Now},
 		logins:   newAttempts(s.Now),
 		setups:   newAttempts(s.Now),
+		unknown:  unknownHash(s.PasswordCost),
 		hashes:   newComparer(),
 		proofKey: proofKey,
 	}, nil

@@ -12,6 +12,7 @@ import (
 	"time"
 
 	"go.uber.org/goleak"
+	"golang.org/x/crypto/bcrypt"
 
 	"github.com/easynet-cn/batata/core"
 	"github.com/easynet-cn/batata/core/auth"
@@ -51,7 +52,7 @@ func newFixture(t *testing.T, change ...func(*authz.Settings)) *fixture {
 	start := time.Now()
 	s := authz.Settings{
 		Store: f.store, Secret: []byte(strings.Repeat("k", authz.MinSecret)), TTL: time.Hour,
-		Now: func() time.Time { return start.Add(time.Duration(f.elapsed.Load())) },
+		Now: func() time.Time { return start.Add(time.Duration(f.elapsed.Load())) }, PasswordCost: bcrypt.MinCost,
 	}
 	for _, c := range change {
 		c(&s)
@@ -95,9 +96,40 @@ func TestNewRefuses(t *testing.T) {
 	for name, s := range map[string]authz.Settings{
 		"short secret": {Secret: secret[1:], TTL: time.Hour},
 		"no life":      {Secret: secret},
+		"low cost":     {Secret: secret, TTL: time.Hour, PasswordCost: bcrypt.MinCost - 1},
+		"high cost":    {Secret: secret, TTL: time.Hour, PasswordCost: bcrypt.MaxCost + 1},
 	} {
 		if _, err := authz.New(s); err == nil {
 			t.Errorf("New(%s) = nil error", name)
+		}
+	}
+}
+
+// NAD-AUTH-70: who says nothing gets the cost of servers, on every way a password is
+// stored and for users that are not there.
+func TestPasswordCost(t *testing.T) {
+	for _, tt := range []struct{ set, want int }{{0, 10}, {bcrypt.MinCost, bcrypt.MinCost}} {
+		f := newFixture(t, func(s *authz.Settings) { s.PasswordCost = tt.set })
+		if err := f.Bootstrap(t.Context(), auth.FirstAdmin{Local: true, User: "root", Password: []byte(password)}); err != nil {
+			t.Fatal(err)
+		}
+		f.apply(t, user("alice", password))
+		var costs []int
+		f.Compare(func(hash []byte) error {
+			cost, err := bcrypt.Cost(hash)
+			if err != nil || !strings.HasPrefix(string(hash), "$2a$") {
+				t.Errorf("Cost(%s) = %v, want a hash of bcrypt 2a", hash, err)
+			}
+			costs = append(costs, cost)
+			return errors.New("wrong")
+		})
+		for _, name := range []string{"root", "alice", "nobody"} {
+			if _, err := f.login(t, name, password); !errors.Is(err, auth.ErrCredentials) {
+				t.Errorf("Authenticate(%s) = %v, want %v", name, err, auth.ErrCredentials)
+			}
+		}
+		if want := []int{tt.want, tt.want, tt.want}; !slices.Equal(costs, want) {
+			t.Errorf("costs compared with PasswordCost %d = %v, want %v", tt.set, costs, want)
 		}
 	}
 }

@@ -2,10 +2,10 @@ package authz
 
 // Compare puts f in front of every comparison of a password with a hash; an error of
 // it is the outcome.
-func (e *Engine) Compare(f func() error) {
+func (e *Engine) Compare(f func(hash []byte) error) {
 	next := e.hashes.compare
 	e.hashes.compare = func(hash, password []byte) error {
-		if err := f(); err != nil {
+		if err := f(hash); err != nil {
 			return err
 		}
 		return next(hash, password)

@@ -18,19 +18,25 @@ const (
 	minAdmin    = 8  // characters of an administrator's password
 )
 
+// PasswordCost is the cost of bcrypt that servers use (NAD-AUTH-70).
+const PasswordCost = bcrypt.DefaultCost
+
 // unknownHash is compared when the user does not exist, so that the answer takes
-// as long as for a wrong password. It is the hash of nothing anybody knows.
-const unknownHash = "$2a$10$VQcoWEC06gyf7hedIMJCR.GdKzIIM1f9.1kGBLHtLWvwnjZJw4bi6"
+// as long as for a wrong password. It is the hash of nothing anybody knows, at
+// whatever cost.
+func unknownHash(cost int) string {
+	return fmt.Sprintf("$2a$%02d$VQcoWEC06gyf7hedIMJCR.GdKzIIM1f9.1kGBLHtLWvwnjZJw4bi6", cost)
+}
 
 // hash returns the bcrypt hash of a password of at most 72 characters.
-func hash(password []byte) (string, error) {
+func hash(password []byte, cost int) (string, error) {
 	if len(password) == 0 {
 		return "", &auth.PasswordError{Reason: "blank"}
 	}
 	if utf8.RuneCount(password) > maxPassword {
 		return "", &auth.PasswordError{Reason: fmt.Sprintf("longer than %d characters", maxPassword)}
 	}
-	b, err := bcrypt.GenerateFromPassword(cut(password), bcrypt.DefaultCost)
+	b, err := bcrypt.GenerateFromPassword(cut(password), cost)
 	if err != nil {
 		return "", fmt.Errorf("hash password: %w", err)
 	}

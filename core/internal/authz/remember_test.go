@@ -20,7 +20,7 @@ func TestPasswordRemembered(t *testing.T) {
 		compared atomic.Int32
 		answer   error // of the next comparison, which takes its time otherwise
 	)
-	f.Compare(func() error { compared.Add(1); return answer })
+	f.Compare(func([]byte) error { compared.Add(1); return answer })
 	f.apply(t, user("alice", password), user("bob", password))
 	want := func(what string, name, pw string, err error, comparisons int32) {
 		t.Helper()
@@ -63,7 +63,7 @@ func TestRememberedAndLocked(t *testing.T) {
 	if _, err := f.login(t, "alice", password); err != nil {
 		t.Fatal(err)
 	}
-	f.Compare(func() error { return errors.New("wrong") })
+	f.Compare(func([]byte) error { return errors.New("wrong") })
 	for range 5 {
 		_, _ = f.login(t, "alice", "wrong")
 	}
@@ -82,7 +82,7 @@ func TestComparisonsBounded(t *testing.T) {
 		wg          sync.WaitGroup
 	)
 	entered, release := make(chan struct{}, 64), make(chan struct{})
-	f.Compare(func() error {
+	f.Compare(func([]byte) error {
 		for n := under.Add(1); ; {
 			if m := most.Load(); n <= m || most.CompareAndSwap(m, n) {
 				break

@@ -12,6 +12,7 @@ import (
 
 	"github.com/prometheus/client_golang/prometheus"
 	"go.uber.org/zap"
+	"golang.org/x/crypto/bcrypt"
 	"google.golang.org/grpc"
 
 	"github.com/easynet-cn/batata/core"
@@ -29,9 +30,9 @@ const (
 // Settings of a Server; the zero value is a plugin with its defaults on a fresh
 // node.
 type Settings struct {
-	Dir     string         // data directory; empty: one that the test removes
-	Values  map[string]any // the plugin's section of the configuration
-	Auth    core.Auth
+	Dir     string               // data directory; empty: one that the test removes
+	Values  map[string]any       // the plugin's section of the configuration
+	Auth    core.Auth            // passwords cost the least unless it says what they cost
 	Logger  *zap.Logger          // nil: none
 	Metrics *prometheus.Registry // nil: a new one
 }
@@ -112,6 +113,9 @@ func prepared(ctx context.Context, p plugin.Plugin, s Settings) (*Server, error)
 	config, err := inproc.Section{Path: "plugins." + m.Name, Values: s.Values}.Decode(m.Config)
 	if err != nil {
 		return nil, err
+	}
+	if s.Auth.PasswordCost == 0 {
+		s.Auth.PasswordCost = bcrypt.MinCost
 	}
 	node, err := core.Start(ctx, core.Config{DataDir: s.Dir, Durability: core.OS, Auth: s.Auth, Logger: s.Logger, Metrics: s.Metrics})
 	if err != nil {

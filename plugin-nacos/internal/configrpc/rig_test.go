@@ -10,9 +10,9 @@ import (
 	"github.com/prometheus/client_golang/prometheus"
 	"go.uber.org/zap"
 
-	"github.com/easynet-cn/batata/core"
 	"github.com/easynet-cn/batata/core/auth"
 	"github.com/easynet-cn/batata/core/configstore"
+	"github.com/easynet-cn/batata/core/coretest"
 	"github.com/easynet-cn/batata/core/plugin"
 	"github.com/easynet-cn/batata/plugin-nacos/internal/authmap"
 	"github.com/easynet-cn/batata/plugin-nacos/internal/config"
@@ -39,16 +39,9 @@ type rig struct {
 
 func newRig(tb testing.TB, switches authmap.Switches) *rig {
 	tb.Helper()
-	node, err := core.Start(tb.Context(), core.Config{DataDir: tb.TempDir(), Durability: core.OS})
-	if err != nil {
-		tb.Fatalf("Start() = %v", err)
-	}
-	tb.Cleanup(func() {
-		if err := node.Close(); err != nil {
-			tb.Errorf("Close() = %v", err)
-		}
-	})
+	node := coretest.Start(tb)
 	r := &rig{directory: node.Directory()}
+	var err error
 	if r.core, err = node.Attach(tb.Context(), "nacos", nil); err != nil {
 		tb.Fatalf("Attach() = %v", err)
 	}
@@ -60,6 +53,7 @@ func newRig(tb testing.TB, switches authmap.Switches) *rig {
 	if err != nil {
 		tb.Fatalf("New() = %v", err)
 	}
+	r.configs.OnChange(r.note, func() {}) // before the client is told, who may look at once
 	r.api = configrpc.New(configrpc.Settings{Configs: r.configs, Encoder: 1, Timeout: 3 * time.Second, Retries: 50})
 	r.api.Register(r.server)
 	r.probe = streamtest.NewProbe(r.server)
@@ -67,15 +61,18 @@ func newRig(tb testing.TB, switches authmap.Switches) *rig {
 	return r
 }
 
+// note keeps the order of changes.
+func (r *rig) note(c configstore.Change) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	r.changes = append(r.changes, c.Key)
+}
+
 // run serves, and follows the changes; it returns when both have begun.
 func (r *rig) run(tb testing.TB) {
 	tb.Helper()
 	following := make(chan struct{})
-	r.configs.OnChange(func(c configstore.Change) {
-		r.mu.Lock()
-		defer r.mu.Unlock()
-		r.changes = append(r.changes, c.Key)
-	}, sync.OnceFunc(func() { close(following) }))
+	r.configs.OnChange(func(configstore.Change) {}, sync.OnceFunc(func() { close(following) }))
 	r.address = streamtest.Serve(tb, r.server, r.configs.Run)
 	select {
 	case <-following:

@@ -9,8 +9,8 @@ import (
 	"github.com/prometheus/client_golang/prometheus"
 	"go.uber.org/zap"
 
-	"github.com/easynet-cn/batata/core"
 	"github.com/easynet-cn/batata/core/auth"
+	"github.com/easynet-cn/batata/core/coretest"
 	"github.com/easynet-cn/batata/core/plugin"
 	"github.com/easynet-cn/batata/plugin-nacos/internal/authmap"
 	"github.com/easynet-cn/batata/plugin-nacos/internal/naming"
@@ -38,16 +38,9 @@ func quick() namingrpc.Settings {
 
 func newRig(tb testing.TB, switches authmap.Switches, s namingrpc.Settings) *rig {
 	tb.Helper()
-	node, err := core.Start(tb.Context(), core.Config{DataDir: tb.TempDir(), Durability: core.OS})
-	if err != nil {
-		tb.Fatalf("Start() = %v", err)
-	}
-	tb.Cleanup(func() {
-		if err := node.Close(); err != nil {
-			tb.Errorf("Close() = %v", err)
-		}
-	})
+	node := coretest.Start(tb)
 	r := &rig{directory: node.Directory()}
+	var err error
 	if r.core, err = node.Attach(tb.Context(), "nacos", nil); err != nil {
 		tb.Fatalf("Attach() = %v", err)
 	}
