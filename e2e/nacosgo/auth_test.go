@@ -88,9 +88,8 @@ func TestRightsOnConfigs(t *testing.T) {
 	writer, reader := connect(t, n, as("writer", password, "dev")...), connect(t, n, as("reader", password, "dev")...)
 	publish(t, writer, "app.yml", "v1")
 	events := listen(t, reader, "app.yml")
-	until(t, events, "v1")
-	publish(t, writer, "app.yml", "v2")
-	until(t, events, "v2")
+	hear(t, events, "v1")
+	spread(t, writer, events, "app.yml", "v2")
 	wantContent(t, reader, "app.yml", "v2")
 	if err := try(reader, "app.yml", "v3"); err == nil {
 		t.Error("PublishConfig() by who may read = nil error, want a refusal")
@@ -130,8 +129,7 @@ func TestRightsOnConfigs(t *testing.T) {
 		return requests(t, n, "ConfigBatchListenRequest") >= asked+refused
 	})
 	publish(t, admin, "app.yml", "of prod, again")
-	publish(t, writer, "app.yml", "v3")
-	until(t, events, "v3") // and the others would have heard at the same time
+	spread(t, writer, events, "app.yml", "v3") // and the others would have heard at the same time
 	wantContent(t, admin, "app.yml", "of prod, again")
 }
 
@@ -143,7 +141,7 @@ func TestExpiredToken(t *testing.T) {
 	c := connect(t, n, as("writer", password, "dev")...)
 	publish(t, c, "app.yml", "v1")
 	events := listen(t, c, "app.yml")
-	until(t, events, "v1")
+	hear(t, events, "v1")
 	pace := time.NewTicker(300 * time.Millisecond) // the client refuses to ask more than a few times a second
 	defer pace.Stop()
 	eventually(t, "the token of the client is over", func() bool {
@@ -158,7 +156,7 @@ func TestExpiredToken(t *testing.T) {
 		<-pace.C
 		return try(c, "app.yml", "v2") == nil
 	})
-	until(t, events, "v2")
+	hear(t, events, "v2")
 	if strings.Contains(n.Log(), password) {
 		t.Error("the log of the server holds a password")
 	}

@@ -150,8 +150,8 @@ func until(events <-chan event, within time.Duration, content string) (event, bo
 	}
 }
 
-// first waits until a new listener is told what is there.
-func first(t *testing.T, events <-chan event, content string) {
+// hear waits until the listener is told the content.
+func hear(t *testing.T, events <-chan event, content string) {
 	t.Helper()
 	if _, ok := until(events, limit, content); !ok {
 		t.Fatalf("no event with %q within %v", content, limit)
@@ -182,7 +182,7 @@ func TestListen(t *testing.T) {
 	writer, reader := connect(t, n), connect(t, n)
 	publish(t, writer, "live", "v1")
 	events := listen(t, reader, "live")
-	first(t, events, "v1")
+	hear(t, events, "v1")
 	for i := 2; i < 20; i++ {
 		publish(t, writer, "live", fmt.Sprintf("v%d", i))
 	}
@@ -205,7 +205,7 @@ func TestNamespaceSpellings(t *testing.T) {
 		t.Errorf("GetConfig() in another namespace = %q, want nothing", got)
 	}
 	a, b := listen(t, blank, "spelt"), listen(t, public, "spelt")
-	first(t, a, "v1")
+	hear(t, a, "v1")
 	// The other client has read v1 already, so its listener is not told of it.
 	spread(t, public, a, "spelt", "v2")
 	spread(t, blank, b, "spelt", "v3")
@@ -218,7 +218,7 @@ func TestRestart(t *testing.T) {
 	writer, reader := connect(t, n), connect(t, n)
 	publish(t, writer, "kept", "before")
 	events := listen(t, reader, "kept")
-	first(t, events, "before")
+	hear(t, events, "before")
 	n.Kill()
 	if err := n.Start(t.Context()); err != nil {
 		t.Fatal(err)
