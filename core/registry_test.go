@@ -2,6 +2,7 @@ package core_test
 
 import (
 	"errors"
+	"fmt"
 	"testing"
 	"time"
 
@@ -114,4 +115,69 @@ func figure(t *testing.T, g prometheus.Gatherer, name string) float64 {
 	}
 	t.Fatalf("no metric %s", name)
 	return 0
+}
+
+// CTR-M06, CTR-R02: what is persistent is the same on all members with the same
+// revision, whoever wrote it, and on one that was not there and catches up; what
+// is ephemeral is its member's.
+func TestRegistryOfACluster(t *testing.T) {
+	c := coretest.StartCluster(t, 3)
+	key := registry.ServiceKey{Namespace: "public", Name: "orders"}
+	put := func(i int, host string) {
+		t.Helper()
+		r := registry.Registration{Service: key, Publisher: registry.PublisherKey{Scope: "rows"}, Host: host, Enabled: true}
+		if err := txn.Register(t.Context(), c.Node(i).Txn(), auth.Actor{}, registry.Op{PutInstance: &r}); err != nil {
+			t.Fatalf("Register() on node %d = %v", i, err)
+		}
+		// CTR-B07: the writer reads its own write.
+		if s, err := c.Node(i).Registry().Service(t.Context(), key); err != nil || !holds(s, host) {
+			t.Errorf("Service() on node %d after its own write = %+v, %v", i, s, err)
+		}
+	}
+	same := func(n int) {
+		t.Helper()
+		want, err := c.Node(c.Leader()).Registry().Service(t.Context(), key)
+		if err != nil || len(want.Endpoints) != n {
+			t.Fatalf("Service() on the leader = %+v, %v, want %d endpoints", want, err, n)
+		}
+		for i := range 3 {
+			coretest.Eventually(t, "all members show the same", func() error {
+				s, err := c.Node(i).Registry().Service(t.Context(), key)
+				if err == nil && (len(s.Endpoints) != n || s.Revision != want.Revision) {
+					err = fmt.Errorf("node %d: %d endpoints at %d, want %d at %d", i, len(s.Endpoints), s.Revision, n, want.Revision)
+				}
+				return err
+			})
+		}
+	}
+	for i := range 3 {
+		put(i, fmt.Sprint("h", i))
+	}
+	same(3)
+	behind := c.Followers()[0]
+	c.Stop(behind)
+	put(c.Leader(), "h3")
+	c.Start(behind)
+	same(4)
+
+	conn := registry.PublisherKey{Scope: "conn"}
+	if err := c.Node(0).Ephemeral().Open(t.Context(), registry.Publisher{Key: conn}); err != nil {
+		t.Fatal(err)
+	}
+	self, err := c.Node(1).Cluster().Self(t.Context())
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := c.Node(0).Ephemeral().Open(t.Context(), registry.Publisher{Key: conn, Member: self.ID}); !errors.Is(err, kv.ErrNotFound) {
+		t.Errorf("Open() for another member = %v, want %v", err, kv.ErrNotFound)
+	}
+}
+
+func holds(s *registry.Snapshot, host string) bool {
+	for i := range s.Endpoints {
+		if s.Endpoints[i].Host == host {
+			return true
+		}
+	}
+	return false
 }
