@@ -251,6 +251,33 @@ func TestRefusedOnce(t *testing.T) {
 	untilList(t, lists, "10.1.1.3")
 }
 
+// NAC-NAM-23, 25, NAC-QRK-24, NAC-PRF-09: this SDK registers durable instances over
+// HTTP; they survive their client and a restart, and an ephemeral one beside them is
+// refused once.
+func TestPersistent(t *testing.T) {
+	n := node.Run(t, node.Options{})
+	c, provider := naming(t, n), naming(t, n)
+	register(t, provider, instance("orders", "10.1.1.1", func(p *vo.RegisterInstanceParam) { p.Ephemeral = false }))
+	provider.CloseClient()
+	before := requests(t, n, "InstanceRequest")
+	if ok, err := c.RegisterInstance(instance("orders", "10.1.1.2")); ok {
+		t.Errorf("RegisterInstance() of an ephemeral one = true, %v, want it refused", err)
+	}
+	pause(t, 7*time.Second)
+	if asked := requests(t, n, "InstanceRequest") - before; asked != 1 {
+		t.Errorf("the refused registration was asked %d times, want once", asked)
+	}
+	n.Kill()
+	if err := n.Start(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	fresh := naming(t, n)
+	list, err := fresh.SelectAllInstances(vo.SelectAllInstancesParam{ServiceName: "orders"})
+	if err != nil || !slices.Equal(addresses(list), []string{"10.1.1.1"}) || list[0].Ephemeral {
+		t.Errorf("after the restart = %+v, %v, want the durable one", list, err)
+	}
+}
+
 // pause gives the SDK time to do what it should not.
 func pause(t *testing.T, d time.Duration) {
 	t.Helper()

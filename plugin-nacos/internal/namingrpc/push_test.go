@@ -10,6 +10,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/easynet-cn/batata/core/auth"
 	"github.com/easynet-cn/batata/core/registry"
 	"github.com/easynet-cn/batata/plugin-nacos/internal/authmap"
 	"github.com/easynet-cn/batata/plugin-nacos/internal/naming"
@@ -252,5 +253,49 @@ func TestDrain(t *testing.T) {
 	}
 	if kind, body := c.Call("ServiceListRequest", nil, []byte("{}")); kind != "ErrorResponse" {
 		t.Errorf("on the old transport = %s %s, want a refusal", kind, body)
+	}
+}
+
+// NAC-NAM-61, 62, NAC-QRK-29: protection as clients are answered and pushed it:
+// none without settings, with threshold 0 when all are unhealthy.
+func TestProtection(t *testing.T) {
+	r := newRig(t, authmap.Switches{}, quick())
+	c, provider := r.connect(t, "10.0.0.1"), r.connect(t, "10.0.0.2")
+	provider.ask("InstanceRequest", map[string]any{
+		"type": "registerInstance", "serviceName": "s", "instance": map[string]any{"ip": "10.1.1.1", "port": 80, "healthy": false},
+	})
+	type info struct {
+		Info struct {
+			Reached bool `json:"reachProtectionThreshold"`
+			Hosts   []struct {
+				Healthy bool `json:"healthy"`
+			} `json:"hosts"`
+		} `json:"serviceInfo"`
+	}
+	look := func(body []byte, want bool) {
+		t.Helper()
+		var m info
+		if err := json.Unmarshal(body, &m); err != nil {
+			t.Fatal(err)
+		}
+		if len(m.Info.Hosts) != 1 || m.Info.Hosts[0].Healthy != want || m.Info.Reached != want {
+			t.Errorf("%s, want protected %t", body, want)
+		}
+	}
+	look(c.ask("ServiceQueryRequest", map[string]any{"serviceName": "s"}), false)
+	c.subscribe("s", true)
+	c.until("s", "10.1.1.1")
+	err := r.naming.Redefine(t.Context(), auth.Actor{Protocol: "nacos"}, key("s"), naming.Definition{})
+	if err != nil {
+		t.Fatalf("Redefine() = %v", err)
+	}
+	look(c.Next().GetBody().GetValue(), true) // settings change what all are shown
+	c.Acknowledge("NotifySubscriberResponse")
+	for range 2 { // made, then kept
+		look(c.ask("ServiceQueryRequest", map[string]any{"serviceName": "s"}), true)
+	}
+	healthyOnly := c.ask("ServiceQueryRequest", map[string]any{"serviceName": "s", "healthyOnly": true})
+	if got := serviceOf(t, healthyOnly); len(got.Hosts) != 0 {
+		t.Errorf("healthy ones = %v, want none (NAC-NAM-63)", got.ips())
 	}
 }
