@@ -136,70 +136,6 @@ func (w *ephemeral) Publish(_ context.Context, k registry.PublisherKey, mode reg
 	return nil
 }
 
-// complete checks registrations, and completes those of which the caller left
-// something out in a copy.
-func complete(rs []registry.Registration) ([]registry.Registration, error) {
-	copied := false
-	for i := range rs {
-		r := rs[i]
-		if err := CheckInstance(&r); err != nil {
-			return nil, fmt.Errorf("registration %d: %w", i, err)
-		}
-		was := &rs[i]
-		switch {
-		case r.Status == was.Status && r.ID == was.ID && identical(r.Meta, was.Meta) && identical(r.Addrs, was.Addrs):
-			continue
-		case !copied:
-			rs, copied = slices.Clone(rs), true
-		}
-		rs[i] = r
-	}
-	return rs, nil
-}
-
-// identical says that two sets are one slice.
-func identical(a, b registry.Pairs) bool {
-	return len(a) == len(b) && (len(a) == 0 || &a[0] == &b[0])
-}
-
-// room checks how many instances a publisher and this member would have. What is
-// registered again takes no more room, so that clients can always come back.
-func (e *Engine) room(p *publisher, mode registry.Mode, rs []registry.Registration) error {
-	have := p.len()
-	if e.instances+len(rs) <= e.most && have+len(rs) <= registry.MaxPublish {
-		return nil
-	}
-	switch added := e.added(p, mode, rs); {
-	case added > 0 && have+added > registry.MaxPublish:
-		return tooLarge("instances of a publisher", have+added, registry.MaxPublish)
-	case added > 0 && e.instances+added > e.most:
-		return fmt.Errorf("%d instances on this member: %w", e.instances, kv.ErrOverloaded)
-	}
-	return nil
-}
-
-// added is how many instances a publisher would have more than it has; one that
-// is named twice counts twice.
-func (e *Engine) added(p *publisher, mode registry.Mode, rs []registry.Registration) (n int) {
-	seen := map[*service]bool{}
-	for i := range rs {
-		s := e.find(&rs[i].Service)
-		switch {
-		case s == nil:
-			n++
-		case mode == registry.ReplaceService:
-			if !seen[s] {
-				seen[s] = true
-				n -= len(p.in(s))
-			}
-			n++
-		case p.find(&ident{s, rs[i].Subset, rs[i].ID, rs[i].Host, rs[i].Port}) == nil:
-			n++
-		}
-	}
-	return n
-}
-
 func (e *Engine) publish(p *publisher, mode registry.Mode, rs []registry.Registration) {
 	var changed touched
 	var keep map[*registry.Instance]bool
@@ -260,40 +196,6 @@ func (e *Engine) keepOnly(p *publisher, s *service, keep map[*registry.Instance]
 		return true
 	})
 	changed.add(s)
-}
-
-// touched is the services that one call changed, each once.
-type touched struct {
-	first *service // most calls change one
-	last  *service
-	set   map[*service]struct{}
-	rest  []*service
-}
-
-func (t *touched) add(s *service) {
-	switch {
-	case t.last == s || t.first == s:
-		return
-	case t.first == nil:
-		t.first, t.last = s, s
-		return
-	case t.set == nil:
-		t.set = make(map[*service]struct{})
-	}
-	t.last = s
-	if _, had := t.set[s]; !had {
-		t.set[s] = struct{}{}
-		t.rest = append(t.rest, s)
-	}
-}
-
-func (t *touched) all(fn func(*service)) {
-	if t.first != nil {
-		fn(t.first)
-	}
-	for _, s := range t.rest {
-		fn(s)
-	}
 }
 
 // Withdraw implements registry.Ephemeral.
