@@ -59,6 +59,7 @@ type Publisher struct {
 	Status    Status         // worst-of with each of its instances
 	Ephemeral bool
 	Stale     bool // its origin or owning member has not been heard of
+	Free      bool // ephemeral: it has no connection, core chose Member (filled by core)
 }
 
 // PublisherInfo is what most publishers lack.

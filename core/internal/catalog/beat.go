@@ -84,6 +84,9 @@ func (e *Engine) unheed(p *publisher, k *ident) {
 func (e *Engine) schedule(b *beat) {
 	x := expiry(b.instance)
 	left := x.Remove
+	if !e.owns(b.publisher) {
+		left, x.Unhealthy = 0, 0 // its owner counts
+	}
 	if x.Unhealthy > 0 && !b.silent && (left == 0 || x.Unhealthy < left) {
 		left = x.Unhealthy
 	}
@@ -122,6 +125,7 @@ func (e *Engine) lapse(b *beat, changed *touched) {
 	case x.Remove > 0 && silent > ticks(x.Remove):
 		e.meters.expired.Inc()
 		e.remove(b.publisher, &k, changed)
+		e.note(b.publisher, false, b.publisher.len() == 0)
 		if b.publisher.len() == 0 {
 			e.publishers.drop(b.publisher.hash(), b.publisher)
 		}
@@ -131,6 +135,7 @@ func (e *Engine) lapse(b *beat, changed *touched) {
 		e.meters.silenced.Inc()
 		if pl := b.publisher.find(&k); pl.instance.Status != registry.Critical {
 			e.setStatus(b.publisher, pl, b, registry.Critical)
+			e.note(b.publisher, false, false)
 			changed.add(b.service)
 		}
 	}
@@ -164,7 +169,7 @@ func (e *Engine) beat(owner string, x *registry.Beat, changed *touched) (known b
 		return false, err
 	}
 	p, s := e.publisher(k, true), e.find(&x.Instance.Service)
-	if p == nil || s == nil {
+	if p == nil || s == nil || !e.owns(p) {
 		return false, nil
 	}
 	name := ident{service: s, subset: x.Instance.Subset, id: x.Instance.ID}
@@ -187,6 +192,7 @@ func (e *Engine) beat(owner string, x *registry.Beat, changed *touched) (known b
 	}
 	if status != 0 && status != pl.instance.Status {
 		e.setStatus(p, pl, b, status)
+		e.note(p, true, false)
 		changed.add(s)
 	}
 	return true, nil

@@ -51,6 +51,7 @@ type Engine struct {
 	instances  int
 	healthy    int
 	synced     bool
+	replica    Replica // nil: nobody is told
 	wheel      wheel
 	late       time.Duration // passed, and less than a tick
 	warm       time.Time     // before which nothing ends; counts once synced

@@ -53,16 +53,17 @@ func (w *ephemeral) Open(_ context.Context, p registry.Publisher) error {
 	if e.publisher(p.Key, false) != nil {
 		return fmt.Errorf("open publisher %s: it is persistent: %w", p.Key.Scope, kv.ErrConflict)
 	}
-	p.Ephemeral, p.Member, p.Modified = true, e.settings.Member, 0
+	p.Ephemeral, p.Free, p.Member, p.Modified = true, p.Member == 0, e.settings.Member, 0
 	if have := e.publisher(p.Key, true); have != nil {
-		if have.pub.Status == p.Status && have.pub.Stale == p.Stale && sameInfo(have.pub.Info, p.Info) {
+		if samePublisher(have.pub, &p) {
 			return nil
 		}
 		p.Key = have.pub.Key
 		p.Info = e.info(p.Info)
 		var changed touched
-		e.replace(have, &p, &changed)
+		e.takeOver(have, &p, &changed)
 		changed.all(e.touch)
+		e.note(have, true, false)
 		return nil
 	}
 	p.Key = registry.PublisherKey{Owner: w.owner, Scope: clone(p.Key.Scope)}
@@ -72,7 +73,22 @@ func (w *ephemeral) Open(_ context.Context, p registry.Publisher) error {
 	}
 	made := &publisher{pub: &p}
 	e.publishers.add(made.hash(), made)
+	e.note(made, true, false)
 	return nil
+}
+
+// takeOver is replace for a publisher that another member may own: clients speak
+// to this one now.
+func (e *Engine) takeOver(p *publisher, next *registry.Publisher, changed *touched) {
+	had := e.owns(p)
+	e.replace(p, next, changed)
+	if had {
+		return
+	}
+	for _, b := range p.beats() {
+		b.last = e.wheel.now
+		e.schedule(b)
+	}
 }
 
 // replace gives a publisher and all its instances a newer state.
@@ -102,6 +118,9 @@ func (e *Engine) replace(p *publisher, next *registry.Publisher, changed *touche
 // open returns an ephemeral publisher of this plugin.
 func (w *ephemeral) open(k registry.PublisherKey) (*publisher, error) {
 	if p := w.engine.publisher(k, true); p != nil {
+		if !w.engine.owns(p) {
+			return nil, fmt.Errorf("publisher %s: %w", k.Scope, ErrElsewhere)
+		}
 		return p, nil
 	}
 	return nil, fmt.Errorf("publisher %s: %w", k.Scope, kv.ErrNotFound)
@@ -143,29 +162,10 @@ func (e *Engine) publish(p *publisher, mode registry.Mode, rs []registry.Registr
 		keep = make(map[*registry.Instance]bool, len(rs))
 	}
 	for i := range rs {
-		r := &rs[i]
-		s := e.service(&r.Service)
-		name := ident{s, r.Subset, r.ID, r.Host, r.Port}
-		at := p.find(&name)
-		var old *registry.Instance
-		if at != nil {
-			old = at.instance
-		}
-		in := e.instance(p.pub, r, old)
+		in, _ := e.upsert(p, &rs[i], &changed)
 		if keep != nil {
 			keep[in] = true
 		}
-		e.heed(p, &name, in)
-		switch {
-		case in == old:
-			continue
-		case at == nil:
-			p.add(&name, in)
-		default:
-			at.instance = in
-		}
-		e.put(s, old, in)
-		changed.add(s)
 	}
 	if mode == registry.ReplaceService {
 		for i := range rs {
@@ -174,7 +174,39 @@ func (e *Engine) publish(p *publisher, mode registry.Mode, rs []registry.Registr
 			}
 		}
 	}
+	e.settle(p, &changed)
+}
+
+// settle ends a change that a client made of one publisher.
+func (e *Engine) settle(p *publisher, changed *touched) {
 	changed.all(e.touch)
+	if changed.first != nil {
+		e.note(p, true, false)
+	}
+}
+
+// upsert puts one instance of a publisher, and returns it with its name.
+func (e *Engine) upsert(p *publisher, r *registry.Registration, changed *touched) (*registry.Instance, ident) {
+	s := e.service(&r.Service)
+	name := ident{s, r.Subset, r.ID, r.Host, r.Port}
+	at := p.find(&name)
+	var old *registry.Instance
+	if at != nil {
+		old = at.instance
+	}
+	in := e.instance(p.pub, r, old)
+	e.heed(p, &name, in)
+	switch {
+	case in == old:
+		return in, name
+	case at == nil:
+		p.add(&name, in)
+	default:
+		at.instance = in
+	}
+	e.put(s, old, in)
+	changed.add(s)
+	return in, name
 }
 
 // keepOnly takes all instances of a publisher from a service but some.
@@ -217,7 +249,7 @@ func (w *ephemeral) Withdraw(_ context.Context, k registry.PublisherKey, ks []re
 	for i := range ks {
 		e.withdraw(p, &ks[i], &changed)
 	}
-	changed.all(e.touch)
+	e.settle(p, &changed)
 	return nil
 }
 
@@ -267,7 +299,8 @@ func (w *ephemeral) Close(_ context.Context, ks []registry.PublisherKey) error {
 	defer e.mu.Unlock()
 	var changed touched
 	for i := range ks {
-		if p := e.publisher(ks[i], true); p != nil {
+		if p := e.publisher(ks[i], true); p != nil && e.owns(p) {
+			e.note(p, true, true)
 			e.end(p, &changed)
 		}
 	}
