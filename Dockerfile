@@ -20,7 +20,7 @@ USER 65532:65532
 WORKDIR /app
 ENV BATATA_DATA_DIR=/app/data \
     NACOS_CORE_AUTH_ENABLED=true
-EXPOSE 8848 9848
+EXPOSE 8848 9848 9849
 VOLUME ["/app/data"]
 HEALTHCHECK --interval=10s --timeout=3s --start-period=5s CMD ["/app/bin/batata", "health"]
 ENTRYPOINT ["/app/bin/batata"]

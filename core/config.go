@@ -27,6 +27,9 @@ const (
 type Config struct {
 	DataDir    string
 	Durability Durability // empty: Fsync
+	// OnOpen, when not nil, is called once the data directory is this node's and
+	// no other process's, before the node waits for others.
+	OnOpen func()
 	// Tables are the embedder's own, for Node.KV.
 	Tables []kv.TableSpec
 	// LogBytes is the size of the write-ahead log above which all of it goes that

@@ -118,6 +118,9 @@ func (n *Node) open(c *Config) (err error) {
 		return err
 	}
 	n.log, err = raftlog.Open(filepath.Join(c.DataDir, "log"), raftlog.Options{NoSync: noSync, Logger: c.Logger.Named("log")})
+	if err == nil && c.OnOpen != nil {
+		c.OnOpen()
+	}
 	return err
 }
 

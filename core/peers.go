@@ -212,6 +212,27 @@ func (n *Node) closePeers() {
 	}
 }
 
+// ErrRemoved is why a node fails that was removed from its cluster.
+var ErrRemoved = group.ErrRemoved
+
+// PeerAddress is where other members reach this one; empty for a node that is
+// alone.
+func (n *Node) PeerAddress() string {
+	if n.group == nil {
+		return ""
+	}
+	return n.group.Address()
+}
+
+// HandOver lets another member lead, if this one does and there is another. A
+// node does so by itself when it is closed.
+func (n *Node) HandOver(ctx context.Context) error {
+	if n.group == nil {
+		return nil
+	}
+	return n.group.StepDown(ctx)
+}
+
 // SetMembers changes the list of members to find a cluster with.
 func (n *Node) SetMembers(peers []string) {
 	if n.group != nil {

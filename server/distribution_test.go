@@ -46,7 +46,7 @@ func TestPasswordCost(t *testing.T) {
 	if err != nil {
 		t.Fatalf("Load() = %v", err)
 	}
-	c, err := configOf(v, zap.NewNop())
+	c, err := configOf(t.Context(), v, zap.NewNop())
 	if err != nil || c.Core.Auth.PasswordCost != 0 {
 		t.Errorf("configOf() = cost of passwords %d, %v, want 0, that of core", c.Core.Auth.PasswordCost, err)
 	}
@@ -63,7 +63,7 @@ func TestContextPath(t *testing.T) {
 	if err != nil {
 		t.Fatalf("Load() = %v", err)
 	}
-	c, err := configOf(v, zap.NewNop())
+	c, err := configOf(t.Context(), v, zap.NewNop())
 	if err != nil {
 		t.Fatalf("configOf() = %v", err)
 	}

@@ -10,7 +10,7 @@ import (
 )
 
 // confined says why nobody would reach loopback, empty when somebody would.
-func confined() string {
+func confined(clustered bool) string {
 	for _, file := range []string{"/.dockerenv", "/run/.containerenv"} {
 		if _, err := os.Stat(file); err == nil {
 			return "in a container"
@@ -20,6 +20,9 @@ func confined() string {
 		if _, ok := os.LookupEnv(name); ok {
 			return "in a container"
 		}
+	}
+	if clustered {
+		return "in a cluster"
 	}
 	return ""
 }

@@ -2,6 +2,7 @@ package server
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"os"
 	"time"
@@ -59,7 +60,7 @@ func (d *distribution) serve(ctx context.Context, v *conf.Values) error {
 	for _, w := range v.Warnings {
 		logger.Warn(w)
 	}
-	c, err := configOf(v, logger)
+	c, err := configOf(ctx, v, logger)
 	if err != nil {
 		return err
 	}
@@ -73,32 +74,38 @@ func (d *distribution) serve(ctx context.Context, v *conf.Values) error {
 }
 
 // configOf translates the values of the operator.
-func configOf(v *conf.Values, logger *zap.Logger) (Config, error) {
+func configOf(ctx context.Context, v *conf.Values, logger *zap.Logger) (Config, error) {
 	coreConfig, err := coreOf(v)
 	if err != nil {
+		return Config{}, err
+	}
+	var others Cluster
+	if coreConfig.Peer, others, err = clusterOf(ctx, v, logger); err != nil {
 		return Config{}, err
 	}
 	user, password, err := cli.FirstPassword(os.LookupEnv)
 	if err != nil {
 		return Config{}, err
 	}
-	if coreConfig.Auth.SetupToken, err = setupToken(coreConfig.DataDir, len(password) > 0, logger); err != nil {
+	token, isNew, err := setupToken(coreConfig.DataDir, len(password) > 0)
+	if err != nil {
 		return Config{}, err
 	}
+	coreConfig.Auth.SetupToken = token
 	p := v.Int("nacos.server.main.port")
 	if p == 0 {
 		p = -1
 	}
 	return Config{
 		Core: coreConfig, Bind: v.Text("server.bind"), Port: p, Sections: v.Plugins,
-		AllowUnauthenticated: v.Bool("server.allow_unauthenticated"), Confined: confined(),
+		AllowUnauthenticated: v.Bool("server.allow_unauthenticated"), Confined: confined(coreConfig.Peer.Listen != ""),
 		Drain: v.Duration("server.drain"), PerIP: v.Int("limits.connections_per_ip"),
 		TLS: TLS{
 			CertFile: v.Text("server.tls.cert_file"), KeyFile: v.Text("server.tls.key_file"),
 			ClientCAFile: v.Text("server.tls.client_ca_file"), Only: !v.Bool("server.tls.plaintext"),
 		},
 		FirstAdmin: auth.FirstAdmin{User: user, Password: password},
-		Logger:     logger,
+		TokenIsNew: isNew, Cluster: others, Logger: logger,
 	}, nil
 }
 
@@ -122,19 +129,15 @@ func coreOf(v *conf.Values) (core.Config, error) {
 }
 
 // setupToken returns the token that opens the door to the first administrator
-// from elsewhere, and prints it the one time it is made (PRD-12).
-func setupToken(dir string, named bool, logger *zap.Logger) (string, error) {
+// from elsewhere, and whether it was made just now (PRD-12).
+func setupToken(dir string, named bool) (token string, isNew bool, err error) {
 	if named {
-		return "", nil
+		return "", false, nil
 	}
 	if err := os.MkdirAll(dir, 0o700); err != nil {
-		return "", fmt.Errorf("data directory: %w", err)
+		return "", false, fmt.Errorf("data directory: %w", err)
 	}
-	token, created, err := admin.SetupToken(dir)
-	if created {
-		logger.Info("no administrator yet: run admin init here, or use this token once from elsewhere", zap.String("setup_token", token))
-	}
-	return token, err
+	return admin.SetupToken(dir)
 }
 
 // initOffline creates the first administrator of a stopped node.
@@ -143,12 +146,15 @@ func initOffline(ctx context.Context, v *conf.Values, user string, password []by
 	if err != nil {
 		return err
 	}
+	if !v.Bool("nacos.standalone") {
+		return errors.New("no server is running here: start the members of the cluster first, then ask one of them")
+	}
 	node, err := core.Start(ctx, c)
 	if err != nil {
 		return err
 	}
 	err = node.Directory().Bootstrap(ctx, auth.FirstAdmin{User: user, Password: password, Local: true})
-	if closed := node.Close(); err == nil {
+	if closed := node.Close(); err == nil { //nolint:contextcheck // has a limit of its own
 		err = closed
 	}
 	return err

@@ -6,6 +6,8 @@ import (
 	"fmt"
 	"net"
 	"net/http"
+	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
@@ -37,13 +39,19 @@ type Config struct {
 	PerIP    int // connections of one address; 0: no limit
 	// FirstAdmin is created at the first start, when it has a password.
 	FirstAdmin auth.FirstAdmin
-	Logger     *zap.Logger // nil: none
+	// TokenIsNew says that Core.Auth.SetupToken is to be told, if there is no
+	// administrator yet.
+	TokenIsNew bool
+	// Cluster goes with Core.Peer.
+	Cluster Cluster
+	Logger  *zap.Logger // nil: none
 }
 
 const (
 	defaultPort = 8848
 	mainKey     = "nacos.server.main.port"
-	// startLimit bounds a start, recovery included.
+	// startLimit bounds a start, recovery included, but for the wait for other
+	// members.
 	startLimit = 5 * time.Minute
 	// stopLimit bounds a stop.
 	stopLimit = 30 * time.Second
@@ -52,7 +60,12 @@ const (
 // Server is one running server.
 type Server struct {
 	node    *core.Node
+	ready   atomic.Pointer[core.Node] // node, once it has started
 	host    *host.Host
+	forming *core.Forming
+	peerOf  func(main string) (string, error)
+	workers sync.WaitGroup
+	end     context.CancelFunc // of workers
 	admin   *admin.Server
 	certs   *certificates
 	logger  *zap.Logger
@@ -75,9 +88,12 @@ func Start(ctx context.Context, c Config, plugins ...plugin.Plugin) (*Server, er
 	if c.Logger == nil {
 		c.Logger = zap.NewNop()
 	}
-	ctx, cancel := context.WithTimeout(ctx, startLimit)
-	defer cancel()
-	s := &Server{logger: c.Logger, drain: c.Drain}
+	if c.Core.Peer.Listen == "" && c.Core.Peer.Listener == nil {
+		var cancel context.CancelFunc
+		ctx, cancel = context.WithTimeout(ctx, startLimit)
+		defer cancel()
+	}
+	s := &Server{logger: c.Logger, drain: c.Drain, forming: c.Core.Peer.Forming, peerOf: c.Cluster.Peer}
 	if err := s.start(ctx, c, plugins); err != nil {
 		return nil, errors.Join(err, s.Close()) //nolint:contextcheck // ctx may be why
 	}
@@ -113,7 +129,11 @@ func (s *Server) start(ctx context.Context, c Config, plugins []plugin.Plugin) (
 	if err := s.host.Start(ctx, s.leads); err != nil {
 		return err
 	}
-	return s.host.Accept() //nolint:contextcheck // what serves outlives the start
+	if err := s.host.Accept(); err != nil { //nolint:contextcheck // what serves outlives the start
+		return err
+	}
+	s.join(c.Cluster) //nolint:contextcheck // follows the members until Close
+	return nil
 }
 
 // leads says whether this member runs the workers of the leader.
@@ -146,10 +166,18 @@ func (s *Server) system(r *prometheus.Registry) map[string]http.Handler {
 // token, the first administrator.
 func (s *Server) startCore(ctx context.Context, c Config, registry *prometheus.Registry) (err error) {
 	c.Core.Logger, c.Core.Metrics = s.logger, registry
+	c.Core.OnOpen = func() { //nolint:contextcheck // it serves until Close
+		// From here on the directory is ours; an operator may have to steer how
+		// a member finds its cluster.
+		if s.admin, err = admin.Serve(c.Core.DataDir, operator{s}); err != nil {
+			s.logger.Warn("no admin socket", zap.Error(err))
+		}
+	}
 	begin := time.Now()
 	if s.node, err = core.Start(ctx, c.Core); err != nil {
 		return err
 	}
+	s.ready.Store(s.node)
 	s.logger.Info("core ready", zap.Duration("elapsed", time.Since(begin)))
 	if err := errors.Join(
 		registry.Register(observe.ConfigCount(s.node.ConfigCounts)),
@@ -158,13 +186,7 @@ func (s *Server) startCore(ctx context.Context, c Config, registry *prometheus.R
 	); err != nil {
 		return fmt.Errorf("register metrics: %w", err)
 	}
-	if err := s.firstAdmin(ctx, c); err != nil {
-		return err
-	}
-	if s.admin, err = admin.Serve(c.Core.DataDir, s.node.Directory()); err != nil { //nolint:contextcheck // it serves until Close
-		s.logger.Warn("no admin socket", zap.Error(err))
-	}
-	return nil
+	return s.firstAdmin(ctx, c)
 }
 
 func (s *Server) members() int {
@@ -193,6 +215,10 @@ func (s *Server) firstAdmin(ctx context.Context, c Config) error {
 	if done {
 		return admin.RemoveSetupToken(c.Core.DataDir)
 	}
+	if c.TokenIsNew {
+		s.logger.Info("no administrator yet: run admin init here, or use this token once from elsewhere",
+			zap.String("setup_token", c.Core.Auth.SetupToken))
+	}
 	return nil
 }
 
@@ -204,6 +230,9 @@ func (s *Server) Wait(ctx context.Context) error {
 	case err := <-s.host.Failed():
 		return err
 	case <-s.node.Done():
+		if err := s.node.Err(); errors.Is(err, core.ErrRemoved) {
+			return err
+		}
 		return fmt.Errorf("storage: %w", s.node.Err())
 	}
 }
@@ -224,6 +253,7 @@ func (s *Server) Close() error {
 	if s.host != nil {
 		errs = append(errs, s.host.Stop(ctx, s.drain))
 	}
+	s.leave(ctx)
 	if s.admin != nil {
 		errs = append(errs, s.admin.Close())
 	}

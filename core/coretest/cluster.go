@@ -17,9 +17,9 @@ import (
 // Patience bounds every wait of a test; nothing takes nearly as long.
 const Patience = 60 * time.Second
 
-// The times of a cluster in tests: elections take 0.3 to 0.6 seconds.
+// The times of a cluster in tests: elections take 0.5 to 1 second.
 const (
-	tick         = 30 * time.Millisecond
+	tick         = 50 * time.Millisecond
 	ping         = 60 * time.Millisecond
 	replaceAfter = time.Second
 )

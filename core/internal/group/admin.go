@@ -180,11 +180,21 @@ func (g *Group) Add(ctx context.Context, address string) error {
 	}
 }
 
+// heirs says whether one of the other voters is there to stay.
+func (g *Group) heirs(voters []uint64) bool {
+	for _, h := range g.pool.Health() {
+		if h.State == peer.Up && slices.Contains(voters, h.ID) {
+			return true
+		}
+	}
+	return false
+}
+
 // StepDown lets another member lead before this one stops, if it leads.
 func (g *Group) StepDown(ctx context.Context) error {
 	g.pool.Leaving()
 	n := g.raft.Load()
-	if n == nil || !n.Status().Leads || len(n.Members().GetVoters()) < 2 {
+	if n == nil || !n.Status().Leads || !g.heirs(n.Members().GetVoters()) {
 		return nil
 	}
 	if err := n.Transfer(ctx, 0); err != nil && !errors.Is(err, kv.ErrNoLeader) && !errors.Is(err, kv.ErrNotFound) {

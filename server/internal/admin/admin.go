@@ -27,12 +27,20 @@ const (
 	socketName = "admin.sock"
 	initPath   = "/admin/init"
 	maxBody    = 4 << 10
+	maxAnswer  = 1 << 20
 	timeout    = 10 * time.Second
 )
 
-// Directory is what the socket changes.
+// Directory is where the first administrator comes from.
 type Directory interface {
 	Bootstrap(ctx context.Context, a auth.FirstAdmin) error
+}
+
+// Running is the server behind the socket. It may still be starting.
+type Running interface {
+	// Directory is nil while the server is starting.
+	Directory() Directory
+	Cluster
 }
 
 // Server answers on the admin socket.
@@ -43,7 +51,7 @@ type Server struct {
 }
 
 // Serve opens the socket in dir, replacing one that a dead process left.
-func Serve(dir string, users Directory) (*Server, error) {
+func Serve(dir string, running Running) (*Server, error) {
 	handle, err := os.Open(dir)
 	if err != nil {
 		return nil, fmt.Errorf("open admin socket: %w", err)
@@ -62,9 +70,10 @@ func Serve(dir string, users Directory) (*Server, error) {
 		return nil, fmt.Errorf("open admin socket: %w", err)
 	}
 	mux := http.NewServeMux()
-	mux.HandleFunc("POST "+initPath, func(w http.ResponseWriter, r *http.Request) { initAdmin(w, r, users) })
+	mux.HandleFunc("POST "+initPath, func(w http.ResponseWriter, r *http.Request) { initAdmin(w, r, running.Directory()) })
+	clusterRoutes(mux, running)
 	s := &Server{
-		http: &http.Server{Handler: mux, ReadTimeout: timeout, WriteTimeout: timeout},
+		http: &http.Server{Handler: mux, ReadTimeout: timeout, WriteTimeout: clusterTimeout + timeout},
 		dir:  handle,
 		done: make(chan struct{}),
 	}
@@ -100,7 +109,14 @@ type answer struct {
 	Error string `json:"error,omitempty"`
 }
 
+// errStarting reports a server that cannot answer yet.
+var errStarting = errors.New("the server is starting")
+
 func initAdmin(w http.ResponseWriter, r *http.Request, users Directory) {
+	if users == nil {
+		reply(w, http.StatusServiceUnavailable, errStarting)
+		return
+	}
 	var req initRequest
 	if err := json.NewDecoder(http.MaxBytesReader(w, r.Body, maxBody)).Decode(&req); err != nil {
 		reply(w, http.StatusBadRequest, err)
@@ -128,23 +144,29 @@ var ErrNotRunning = errors.New("no server is running on this data directory")
 
 // Init asks the server that runs on dir to create the first administrator.
 func Init(ctx context.Context, dir, user string, password []byte) error {
+	return ask(ctx, dir, initPath, timeout, initRequest{User: user, Password: password}, nil)
+}
+
+// ask posts a request to the server that runs on dir, and decodes what it answers
+// beside an error into out.
+func ask(ctx context.Context, dir, path string, limit time.Duration, request, out any) error {
 	handle, err := os.Open(dir)
 	if err != nil {
 		return ErrNotRunning
 	}
 	defer handle.Close()
-	path := socketPath(handle)
-	client := &http.Client{Timeout: timeout, Transport: &http.Transport{
+	socket := socketPath(handle)
+	client := &http.Client{Timeout: limit, Transport: &http.Transport{
 		DialContext: func(ctx context.Context, _, _ string) (net.Conn, error) {
-			return (&net.Dialer{}).DialContext(ctx, "unix", path)
+			return (&net.Dialer{}).DialContext(ctx, "unix", socket)
 		},
 		DisableKeepAlives: true,
 	}}
-	body, err := json.Marshal(initRequest{User: user, Password: password})
+	body, err := json.Marshal(request)
 	if err != nil {
 		return fmt.Errorf("ask server: %w", err)
 	}
-	req, err := http.NewRequestWithContext(ctx, http.MethodPost, "http://admin"+initPath, bytes.NewReader(body))
+	req, err := http.NewRequestWithContext(ctx, http.MethodPost, "http://admin"+path, bytes.NewReader(body))
 	if err != nil {
 		return fmt.Errorf("ask server: %w", err)
 	}
@@ -157,12 +179,22 @@ func Init(ctx context.Context, dir, user string, password []byte) error {
 		return fmt.Errorf("ask server: %w", err)
 	}
 	defer resp.Body.Close()
+	b, err := io.ReadAll(io.LimitReader(resp.Body, maxAnswer))
+	if err != nil {
+		return fmt.Errorf("ask server: %w", err)
+	}
 	var a answer
-	if err := json.NewDecoder(io.LimitReader(resp.Body, maxBody)).Decode(&a); err != nil {
+	if err := json.Unmarshal(b, &a); err != nil {
 		return fmt.Errorf("ask server: %w", err)
 	}
 	if a.Error != "" {
 		return errors.New(a.Error)
+	}
+	if out == nil {
+		return nil
+	}
+	if err := json.Unmarshal(b, out); err != nil {
+		return fmt.Errorf("ask server: %w", err)
 	}
 	return nil
 }

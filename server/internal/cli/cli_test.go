@@ -13,6 +13,7 @@ import (
 	"testing"
 
 	"github.com/easynet-cn/batata/core/plugin"
+	"github.com/easynet-cn/batata/server/internal/admin"
 	"github.com/easynet-cn/batata/server/internal/conf"
 )
 
@@ -52,6 +53,10 @@ func TestExecute(t *testing.T) {
 		"bad flag":     {[]string{"--nope"}, 2, "", "unknown flag: --nope"},
 		"bad argument": {[]string{"server", "x"}, 2, "", "unknown command"},
 		"bad key":      {[]string{"server", "--set", "data_dri=x"}, 2, "", "did you mean data_dir?"},
+		"cluster":      {[]string{"cluster", "list"}, 1, "", "no server is running on this data directory"},
+		"transfer":     {[]string{"cluster", "transfer"}, 1, "", "--data-dir names another"},
+		"remove":       {[]string{"cluster", "remove"}, 2, "", "accepts 1 arg"},
+		"add":          {[]string{"cluster", "add", "a", "b"}, 2, "", "accepts 1 arg"},
 		"not running":  {[]string{"health", "--set", "nacos.server.main.port=1"}, 1, "", "ask server"},
 	}
 	for name, tt := range tests {
@@ -67,6 +72,27 @@ func TestExecute(t *testing.T) {
 				t.Errorf("errors = %q, want %q in it", errs, tt.err)
 			}
 		})
+	}
+}
+
+func TestPrintMembers(t *testing.T) {
+	var out bytes.Buffer
+	if err := printMembers(&out, admin.List{Members: []admin.Member{
+		{ID: "1a", Name: "one", Main: "h:1", Peer: "h:2", State: "up", Role: "leader", Self: true, Breaker: "closed", Version: "v1"},
+		{ID: "2b", Name: "two", Main: "g:1", Peer: "g:2", State: "down", Role: "voter", Breaker: "open"},
+	}}); err != nil {
+		t.Fatal(err)
+	}
+	want := "" +
+		"ID   NAME  MAIN  PEER  STATE  ROLE    BREAKER  VERSION\n" +
+		"1a*  one   h:1   h:2   up     leader  closed   v1\n" +
+		"2b   two   g:1   g:2   down   voter   open     \n"
+	if out.String() != want {
+		t.Errorf("printMembers() = %q, want %q", out.String(), want)
+	}
+	out.Reset()
+	if err := printMembers(&out, admin.List{Waits: "no answer from a"}); err != nil || !strings.Contains(out.String(), "waiting: no answer from a") {
+		t.Errorf("printMembers() of one that waits = %q, %v", out.String(), err)
 	}
 }
 

@@ -4,7 +4,7 @@ package conf
 // documented defaults file.
 func Keys() []Key {
 	var all []Key
-	for _, group := range [][]Key{serverKeys(), authKeys(), nacosKeys(), laterKeys()} {
+	for _, group := range [][]Key{serverKeys(), clusterKeys(), authKeys(), nacosKeys(), laterKeys()} {
 		all = append(all, group...)
 	}
 	return all
@@ -166,17 +166,11 @@ func laterKeys() []Key {
 		return Key{Name: name, Kind: Text, Default: "false", Only: []string{"false", ""}, Why: why, Env: env}
 	}
 	const (
-		noCluster = "this version runs standalone only"
-		noSQL     = "this version stores everything in data_dir"
-		noOtel    = "this version exports no traces"
-		noMesh    = "this version serves no mesh"
+		noSQL  = "this version stores everything in data_dir"
+		noOtel = "this version exports no traces"
+		noMesh = "this version serves no mesh"
 	)
 	return []Key{
-		{Name: "nacos.standalone", Kind: Text, Default: "true", Only: []string{"true", ""}, Why: noCluster},
-		{
-			Name: "cluster.member.lookup.type", Kind: Text, Default: "standalone", Only: []string{"standalone", ""}, Why: noCluster,
-			Aliases: []string{"nacos.core.member.lookup.type"},
-		},
 		{
 			Name: "nacos.console.port", Kind: Text, Default: "8081", Only: []string{"8081", "0"},
 			Why: "this version has no console", Env: []string{"NACOS_CONSOLE_PORT"},

@@ -167,7 +167,6 @@ func TestLoadErrors(t *testing.T) {
 		"bad duration":         {flags: []string{"server.drain=5"}, want: []string{"want a duration"}},
 		"bad number":           {flags: []string{"nacos.config.retention.days=x"}, want: []string{"want a whole number"}},
 		"all at once":          {flags: []string{"server.drain=5", "nacos.core.auth.enabled=maybe"}, want: []string{"want a duration", "want true or false"}},
-		"cluster not there":    {flags: []string{"nacos.standalone=false"}, want: []string{"nacos.standalone", "standalone only"}},
 		"no database":          {files: map[string]string{"conf/application.yml": "db:\n  url: mysql://user:secret@host/db"}, want: []string{"db.url", "stores everything in data_dir"}},
 		"broken YAML":          {files: map[string]string{"conf/application.yml": "a: [1"}, want: []string{"read configuration"}},
 		"placeholder unknown":  {flags: []string{"data_dir=${nowhere}"}, want: []string{"no such key and no default"}},
