@@ -11,6 +11,7 @@ import (
 	"github.com/easynet-cn/batata/core/memo"
 	"github.com/easynet-cn/batata/plugin-nacos/internal/authmap"
 	"github.com/easynet-cn/batata/plugin-nacos/internal/config"
+	"github.com/easynet-cn/batata/plugin-nacos/internal/lent"
 	"github.com/easynet-cn/batata/plugin-nacos/internal/stream"
 )
 
@@ -160,7 +161,7 @@ func (a *API) publish(ctx context.Context, c *stream.Call) (stream.Answer, error
 		case "tenant":
 			p.Tenant = v.String()
 		case "content":
-			p.Content = []byte(v.String())
+			p.Content = lent.Bytes(v.String())
 		case "casMd5":
 			p.CasMD5 = v.String()
 		case "type": // one client says it here
