@@ -2,6 +2,7 @@ package main
 
 import (
 	"fmt"
+	"slices"
 	"time"
 
 	"github.com/easynet-cn/batata/e2e/bench/swarm"
@@ -58,6 +59,9 @@ func (s *setup) idle(rep *report) error {
 				if k == len(r.sizes)-1 {
 					silent, checks = percent(r.cpu), percent(r.calls)
 				}
+				if r.cpu == 0 {
+					silent = ""
+				}
 				if r.calls == 0 {
 					checks = ""
 				}
@@ -77,7 +81,8 @@ func (s *setup) rest(a audience, to *target, bare bool) (*resting, error) {
 	if to.proc == nil {
 		return nil, fmt.Errorf("no process to look at")
 	}
-	r := &resting{sizes: s.o.crowds}
+	r := &resting{sizes: []int{slices.Min(s.o.crowds), slices.Max(s.o.crowds)}}
+	r.sizes = slices.Compact(r.sizes)
 	quiet(s.ctx, to)
 	wait(s.ctx, 2*time.Second)
 	r.empty = to.rss()
@@ -102,8 +107,10 @@ func (s *setup) restWith(a audience, to *target, n int, bare bool, r *resting, m
 		return s.failed(c)
 	}
 	used := to.cpu()
-	wait(s.ctx, restTime)
-	r.cpu = (to.cpu() - used) / time.Duration(restTime.Seconds())
+	if !bare { // a ceiling asks nobody anything
+		wait(s.ctx, restTime)
+		r.cpu = (to.cpu() - used) / time.Duration(restTime.Seconds())
+	}
 	if err := s.failed(c); err != nil || a.ceiling != "grpc" {
 		return err
 	}

@@ -127,7 +127,7 @@ func (r *report) throughput(b *bytes.Buffer) {
 		return
 	}
 	t := table{
-		title: "Throughput", intro: "A closed loop on each connection. Lists over HTTP V1 hold derived keys that those over\nV3 have too; registering over HTTP goes round 20,000 instances in 100 services, each time with\nanother weight.",
+		title: "Throughput", intro: "A closed loop on each connection. Over gRPC each connection registers and deregisters by\nturns, every time another port; registering over HTTP goes round 20,000 instances in 100 services, every\ntime with another weight, so that each request changes something.",
 		head: []string{"Row", "Connections", "Server", "per second", "of ceiling", "p50", "p99", "server CPU per request", "Goal"},
 	}
 	for _, m := range r.rows {

@@ -64,6 +64,9 @@ func namingRows() []row {
 			ceiling, goal, open, large = reflected, "GOAL-09 ≥ 4 R", openReflect, openLarge
 		}
 		what := fmt.Sprintf("query of %d instances, ", n)
+		if n == 1 {
+			what = "query of 1 instance, "
+		}
 		rows = append(rows,
 			row{name: what + "HTTP V1", conns: 64, ceiling: "http", label: ceiling, goal: goal, open: openList(n, listPath), static: open},
 			row{name: what + "HTTP V3", conns: 64, ceiling: "http", label: ceiling, goal: goal, open: openList(n, listPathV3), static: open},

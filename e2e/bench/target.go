@@ -110,6 +110,10 @@ func our(binary string, env ...string) maker {
 	}}
 }
 
+// settling is what a peer is given before its first write: one that is asked too
+// early may never serve what it accepted.
+const settling = 3 * time.Second
+
 // peer makes servers of somebody else, or takes the one that runs at a URL.
 func peer(name, how string) maker {
 	if strings.HasPrefix(how, "http://") {
@@ -132,8 +136,12 @@ func peer(name, how string) maker {
 		t := &target{name: name, url: fmt.Sprintf("http://127.0.0.1:%d", port), proc: p}
 		_, err = until(ctx, 60*time.Second, func() bool {
 			g, _ := t.grpc()
-			return accepts(t.http()) && accepts(g) && publish(t, "probe", "x") == nil
+			return accepts(t.http()) && accepts(g)
 		})
+		if err == nil {
+			wait(ctx, settling)
+			err = publishSeen(ctx, t, "probe", "x")
+		}
 		if err != nil {
 			p.stop()
 			return nil, fmt.Errorf("start %s (log %s): %w", name, p.log, err)
