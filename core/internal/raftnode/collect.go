@@ -136,7 +136,7 @@ func (n *Node) park(round []*proposal) {
 }
 
 // unpark routes what is parked when there is a leader, and refuses what has
-// waited long enough. Nothing of it is in any log.
+// waited long enough, for one or for its answers. Nothing of it is in any log.
 func (n *Node) unpark(now time.Time) {
 	if len(n.parked) == 0 {
 		return
@@ -148,9 +148,9 @@ func (n *Node) unpark(now time.Time) {
 	for _, p := range parked {
 		switch {
 		case p.waiter.gone.Load():
-		case ready:
+		case ready && now.Sub(p.parked) < n.patience():
 			again = append(again, p)
-		case now.Sub(p.parked) >= n.grace():
+		case ready || now.Sub(p.parked) >= n.grace():
 			n.waiters.fail(p, fmt.Errorf("propose: %w", kv.ErrNoLeader))
 		default:
 			n.parked = append(n.parked, p)

@@ -13,8 +13,11 @@ import (
 )
 
 const (
-	// maxForwards is how many batches may be on their way to the leader.
-	maxForwards = 64
+	// maxForwards is how many batches may be on their way to the leader. While
+	// they are, what comes waits and makes the next one larger.
+	maxForwards = 2
+	// maxForeign is how many batches of others may wait for the loop.
+	maxForeign = 64
 	// maxBatch is how much is joined into one batch; a larger command goes
 	// alone.
 	maxBatch = 1 << 20
@@ -90,8 +93,12 @@ func (n *Node) forward(leader uint64, round []*proposal) {
 		round = round[count:]
 		n.meters.forwarded.Add(float64(count))
 		n.loops.Go(func() {
-			defer n.forwards.end(seq)
 			n.deliver(leader, b, batch)
+			n.forwards.end(seq)
+			select {
+			case n.freed <- struct{}{}:
+			default:
+			}
 		})
 	}
 }
@@ -104,6 +111,9 @@ func (n *Node) deliver(leader uint64, b *Batch, batch []*proposal) {
 	defer pause.Stop()
 	for begin := time.Now(); ; {
 		<-pause.C
+		if sent && !n.waiters.anyOf(batch) {
+			return // what is applied has told them all
+		}
 		v, err := n.propose2(leader, b)
 		switch {
 		case err == nil:

@@ -49,6 +49,8 @@ func (n *Node) loop() {
 			n.receive(m)
 		case <-n.queue.ready:
 			n.collect()
+		case <-n.freed:
+			n.unpark(time.Now())
 		case f := <-n.foreign:
 			n.take(f)
 		case b := <-n.reads:

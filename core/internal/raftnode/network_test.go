@@ -207,12 +207,19 @@ type group struct {
 	members map[uint64]*member
 	dirs    map[uint64]string
 	table   fsm.TableID
+	tick    time.Duration
 }
 
 // newGroup returns a group that member 1 leads; the others have a vote.
 func newGroup(tb testing.TB, others ...uint64) *group {
 	tb.Helper()
-	g := &group{network: newNetwork(tb), tb: tb, members: map[uint64]*member{}, dirs: map[uint64]string{}}
+	return newSlowGroup(tb, testTick, others...)
+}
+
+// newSlowGroup is newGroup with another tick.
+func newSlowGroup(tb testing.TB, tick time.Duration, others ...uint64) *group {
+	tb.Helper()
+	g := &group{network: newNetwork(tb), tb: tb, members: map[uint64]*member{}, dirs: map[uint64]string{}, tick: tick}
 	first := g.run(1, func(m *member) error { return FreshStart(tb.Context(), 1, m.log, m.store) })
 	first.lead1(tb)
 	g.table = first.table
@@ -246,7 +253,7 @@ func (g *group) run(id uint64, before func(*member) error) *member {
 		}
 	}
 	e := &endpoint{network: g.network, id: id, queues: map[uint64]chan *raftpb.Message{}}
-	m.Node, err = recovered(Options{ID: id, Log: l, Store: s, Transport: e, Tick: testTick})
+	m.Node, err = recovered(Options{ID: id, Log: l, Store: s, Transport: e, Tick: g.tick})
 	if err != nil {
 		g.tb.Fatalf("recovered() = %v", err)
 	}

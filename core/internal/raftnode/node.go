@@ -72,6 +72,7 @@ type Node struct {
 	inbox   chan inbound // what is short
 	bulk    chan inbound // appends
 	foreign chan *foreign
+	freed   chan struct{} // capacity 1: a batch has come back
 	control chan func()
 	applies chan batch
 	ctx     context.Context // ends with Close, for what waits on others
@@ -176,7 +177,8 @@ func recovered(o Options) (*Node, error) {
 		reads:   make(chan *barrier, queueLength),
 		inbox:   make(chan inbound, inboxLength),
 		bulk:    make(chan inbound, bulkLength),
-		foreign: make(chan *foreign, maxForwards),
+		foreign: make(chan *foreign, maxForeign),
+		freed:   make(chan struct{}, 1),
 		control: make(chan func()),
 		applies: make(chan batch, applyLength),
 		stop:    make(chan struct{}),

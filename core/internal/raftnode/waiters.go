@@ -1,6 +1,7 @@
 package raftnode
 
 import (
+	"slices"
 	"sync"
 	"sync/atomic"
 
@@ -77,6 +78,13 @@ func (w *waiters) fail(p *proposal, err error) {
 		delete(w.by, p.id)
 		x.answer <- answer{err: err}
 	}
+}
+
+// anyOf says whether the proposer of one of these still waits.
+func (w *waiters) anyOf(batch []*proposal) bool {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	return slices.ContainsFunc(batch, func(p *proposal) bool { return w.by[p.id] == p.waiter })
 }
 
 // failTerms ends the wait for commands that may be in a log, of a term below
