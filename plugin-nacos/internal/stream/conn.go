@@ -28,6 +28,7 @@ type Conn struct {
 	closed  bool
 	closers []func()
 	queue   queue
+	timer   *time.Timer   // wakes for what is due; nil until something was sent
 	wake    chan struct{} // capacity 1: the writer looks at the queue again
 	done    chan struct{} // closed with the connection
 }
@@ -99,6 +100,7 @@ func (c *Conn) close() {
 	c.closed = true
 	closers := c.closers
 	c.closers, c.queue = nil, queue{}
+	c.arm(0)
 	close(c.done)
 	c.mu.Unlock()
 	c.server.forget(c)

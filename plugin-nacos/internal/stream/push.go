@@ -50,15 +50,9 @@ func (c *Conn) look() {
 // write is the one writer of a stream, on the goroutine that serves it. It ends
 // with the connection, with the stream, or when its reader has ended.
 func (c *Conn) write(s grpc.ServerStream, over <-chan struct{}) {
-	var timer *time.Timer // most clients are never sent anything
-	defer func() {
-		if timer != nil {
-			timer.Stop()
-		}
-	}()
 	var out message
 	for {
-		found, wait, exhausted := c.take(&out)
+		found, exhausted := c.take(&out)
 		switch {
 		case exhausted:
 			c.server.drop(c, "it acknowledges nothing")
@@ -74,18 +68,8 @@ func (c *Conn) write(s grpc.ServerStream, over <-chan struct{}) {
 			continue
 		}
 		out = message{} // hold no list while waiting
-		var due <-chan time.Time
-		if wait > 0 {
-			if timer == nil {
-				timer = time.NewTimer(wait)
-			} else {
-				timer.Reset(wait)
-			}
-			due = timer.C
-		}
 		select {
 		case <-c.wake:
-		case <-due:
 		case <-c.done:
 			return
 		case <-over:
@@ -94,11 +78,29 @@ func (c *Conn) write(s grpc.ServerStream, over <-chan struct{}) {
 	}
 }
 
-func (c *Conn) take(out *message) (bool, time.Duration, bool) {
+// take puts what to write now into out; without anything it has the writer woken
+// when there is.
+func (c *Conn) take(out *message) (found, exhausted bool) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	out.from = c.server.address
-	return c.queue.next(time.Now(), c.server.nextID, out)
+	found, wait, exhausted := c.queue.next(time.Now(), c.server.nextID, out)
+	if !found {
+		c.arm(wait)
+	}
+	return found, exhausted
+}
+
+// arm wakes the writer after a while, and not at all after 0; mu is held.
+func (c *Conn) arm(wait time.Duration) {
+	switch {
+	case wait > 0 && !c.closed && c.timer == nil:
+		c.timer = time.AfterFunc(wait, c.look)
+	case wait > 0 && !c.closed:
+		c.timer.Reset(wait)
+	case c.timer != nil:
+		c.timer.Stop()
+	}
 }
 
 // acknowledge settles a push by an answer of the client, whatever its type, by
@@ -112,10 +114,17 @@ func (c *Conn) acknowledge(kind string, body Body) {
 	if request.String() == "" && kind == ackConfigChange {
 		id = c.queue.oldest(pushConfigChange) // NAC-QRK-11
 	}
-	found, exhausted := c.queue.settle(id, ok, time.Now())
+	now := time.Now()
+	found, exhausted := c.queue.settle(id, ok, now)
+	wait, due := c.queue.wait(now)
+	if found && !due {
+		c.arm(wait) // most acknowledgements leave nothing to write
+	}
 	c.mu.Unlock()
 	if found {
 		c.server.meters.acks.Inc()
+	}
+	if found && due {
 		c.look()
 	}
 	if exhausted {

@@ -1,6 +1,7 @@
 package stream
 
 import (
+	"fmt"
 	"net"
 	"testing"
 	"time"
@@ -28,7 +29,7 @@ func TestBudgetPush(t *testing.T) {
 	var out message
 	round := func() {
 		c.Push(p)
-		if found, _, _ := c.take(&out); !found {
+		if found, _ := c.take(&out); !found {
 			t.Fatal("nothing to write")
 		}
 		c.mu.Lock()
@@ -42,5 +43,58 @@ func TestBudgetPush(t *testing.T) {
 	}
 	if n := testing.AllocsPerRun(1000, func() { out.marshal() }); n > 4 {
 		t.Errorf("its frame makes %.0f allocations, want at most 4", n)
+	}
+}
+
+// An acknowledgement wakes the writer only for something to write; the time of the
+// next attempt is kept without it.
+func TestAcknowledgementWakes(t *testing.T) {
+	const yes, no = `{"resultCode":200,"requestId":"%d"}`, `{"resultCode":500,"requestId":"%d"}`
+	for name, tt := range map[string]struct {
+		answer string
+		again  bool // pushed once more before the answer
+		wakes  bool
+		armed  bool // something is due later
+	}{
+		"accepted":              {answer: yes},
+		"accepted, pushed anew": {answer: yes, again: true, wakes: true},
+		"refused":               {answer: no, armed: true},
+	} {
+		t.Run(name, func(t *testing.T) {
+			s, _ := registered(t)
+			c := newConn(s, &net.TCPAddr{}, time.Now())
+			t.Cleanup(c.close)
+			p := Push{
+				Key: 1, Type: pushConfigChange, Timeout: time.Hour, Retries: 3,
+				Backoff: func(int) time.Duration { return time.Hour },
+			}
+			c.Push(p)
+			var out message
+			if found, _ := c.take(&out); !found {
+				t.Fatal("nothing to write")
+			}
+			id := out.request
+			if found, _ := c.take(&out); found || !c.timer.Stop() {
+				t.Fatal("the deadline of the acknowledgement is not kept")
+			}
+			c.mu.Lock()
+			c.arm(time.Hour)
+			c.mu.Unlock()
+			if tt.again {
+				c.Push(p)
+			}
+			<-c.wake // what Push did
+			body, ok := ParseBody(fmt.Appendf(nil, tt.answer, id))
+			if !ok {
+				t.Fatal("unreadable")
+			}
+			c.acknowledge(ackConfigChange, body)
+			if woken := len(c.wake) == 1; woken != tt.wakes {
+				t.Errorf("acknowledge() wakes the writer: %t, want %t", woken, tt.wakes)
+			}
+			if armed := c.timer.Stop(); armed != (tt.armed || tt.wakes) {
+				t.Errorf("acknowledge() leaves the timer running: %t, want %t", armed, tt.armed)
+			}
+		})
 	}
 }

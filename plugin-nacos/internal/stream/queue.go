@@ -107,6 +107,18 @@ func (q *queue) next(now time.Time, nextID func() uint64, out *message) (found b
 	return false, 0, false
 }
 
+// wait says whether something is due, else when it will be, 0 for never.
+func (q *queue) wait(now time.Time) (time.Duration, bool) {
+	if len(q.control) > 0 {
+		return 0, true
+	}
+	if len(q.heap) == 0 {
+		return 0, false
+	}
+	d := q.heap[0].due.Sub(now)
+	return d, d <= 0
+}
+
 // withdraw forgets the flight of a key; an acknowledgement of it settles nothing.
 func (q *queue) withdraw(key any) {
 	if f := q.byKey[key]; f != nil {
