@@ -11,11 +11,13 @@ import (
 	"github.com/easynet-cn/batata/plugin-nacos/internal/authmap"
 	"github.com/easynet-cn/batata/plugin-nacos/internal/config"
 	"github.com/easynet-cn/batata/plugin-nacos/internal/configrpc"
+	"github.com/easynet-cn/batata/plugin-nacos/internal/fanout"
 	"github.com/easynet-cn/batata/plugin-nacos/internal/naming"
 	"github.com/easynet-cn/batata/plugin-nacos/internal/naminghttp"
 	"github.com/easynet-cn/batata/plugin-nacos/internal/namingrpc"
 	"github.com/easynet-cn/batata/plugin-nacos/internal/poll"
 	"github.com/easynet-cn/batata/plugin-nacos/internal/stream"
+	"github.com/easynet-cn/batata/plugin-nacos/internal/udppush"
 	v1 "github.com/easynet-cn/batata/plugin-nacos/internal/v1"
 	v3 "github.com/easynet-cn/batata/plugin-nacos/internal/v3"
 	"github.com/easynet-cn/batata/plugin-nacos/internal/web"
@@ -26,6 +28,7 @@ const (
 
 	mountAPI     = "api"
 	listenerGRPC = "grpc"
+	listenerUDP  = "udp"
 	grpcOffset   = 1000 // from the main port (NAC-TRN-09)
 )
 
@@ -37,9 +40,12 @@ type personality struct{}
 // Manifest implements plugin.Plugin.
 func (personality) Manifest() plugin.Manifest {
 	return plugin.Manifest{
-		Name:      name,
-		Version:   "1",
-		Listeners: []plugin.Listener{{Name: listenerGRPC, Network: "tcp", Address: ":9848", MainOffset: grpcOffset}},
+		Name:    name,
+		Version: "1",
+		Listeners: []plugin.Listener{
+			{Name: listenerGRPC, Network: "tcp", Address: ":9848", MainOffset: grpcOffset},
+			{Name: listenerUDP, Network: "udp", Address: ":0"}, // clients answer where packets come from (NAC-UDP-05)
+		},
 		Mounts:    []plugin.Mount{{Name: mountAPI, Listener: plugin.Main, Prefixes: []string{"/nacos"}}},
 		Resources: []string{authmap.KindConfig, authmap.KindNaming},
 		Config:    defaults,
@@ -78,28 +84,37 @@ func (personality) New(ctx context.Context, h plugin.Host) (plugin.Instance, err
 		return nil, err
 	}
 	pushes := namingrpc.New(namingrpc.Settings{
-		Naming: services, Logger: h.Logger(), Synced: namingrpc.Synced(h.Registry()),
+		Naming: services, Logger: h.Logger(), Synced: fanout.Synced(h.Registry()),
 		Delay: millis(cfg.Naming.PushDelayMS), Timeout: millis(cfg.Naming.PushTimeoutMS),
 		Retry: millis(cfg.Naming.PushRetryDelayMS), WarmUp: millis(cfg.Naming.WarmUpMS),
 	})
 	pushes.Register(i.stream)
+	packets, err := udppush.New(udppush.Settings{
+		Naming: services, Logger: h.Logger(), Metrics: h.Metrics(), Synced: fanout.Synced(h.Registry()),
+		Delay: millis(cfg.Naming.PushDelayMS), WarmUp: millis(cfg.Naming.WarmUpMS),
+	})
+	if err != nil {
+		return nil, err
+	}
 	i.polls = poll.NewKeeper(configs)
 
 	router := web.NewRouter(gate, h.Logger(), h.Prefixes(mountAPI))
 	router.Add(slices.Concat( //nolint:contextcheck // handlers have the context of their request
 		(&v1.API{Configs: configs, Polls: i.polls, Listeners: rpc, Ready: i.Ready, Owner: name, Encoder: h.Encoder("config-headers")}).Routes(),
 		(&v3.API{Configs: configs, Ready: i.Ready}).Routes(),
-		(&naminghttp.API{Naming: services, Catalog: h.Registry(), Ready: i.Ready}).Routes(), //nolint:contextcheck // likewise
-		account.New(h.Auth(), h.Directory(), cfg.Auth.Enabled).Routes(),                     //nolint:contextcheck // likewise
+		(&naminghttp.API{Naming: services, Catalog: h.Registry(), Ready: i.Ready, Pushes: packets}).Routes(), //nolint:contextcheck // likewise
+		account.New(h.Auth(), h.Directory(), cfg.Auth.Enabled).Routes(),                                      //nolint:contextcheck // likewise
 	)...)
 
 	h.HTTP(mountAPI, router)
 	for _, listener := range []string{plugin.Main, listenerGRPC} {
 		h.GRPC(listener, i.stream.Register, i.stream.Options()...)
 	}
+	h.ServePacket(listenerUDP, packets.Serve)
 	h.Go("config-changes", configs.Run)
 	h.Go("service-changes", services.Run)
 	h.Go("service-pushes", pushes.Run)
+	h.Go("udp-pushes", packets.Run)
 	h.Go("idle-connections", i.stream.Detect)
 	return i, nil
 }

@@ -102,7 +102,6 @@ var sdks = []sdk{
 	},
 	{
 		name: "go-1.0.8", needs: "go1", argv: binary("go1"),
-		polls: true, // it would take pushes over UDP, which the server does not send yet (NAC-UDP-01)
 	},
 	{
 		name: "java-3.2.1", needs: "java-3.2.1-2026.03.30.ok", argv: java("3.2.1-2026.03.30"),
@@ -129,7 +128,6 @@ var sdks = []sdk{
 		name: "node-2.6.3", needs: "node.ok",
 		argv:       func(string) []string { return []string{"node", source("node", "driver.js")} },
 		env:        nodeEnv,
-		polls:      true, // as Go 1.0.8
 		quietEmpty: true,
 	},
 }

@@ -148,6 +148,19 @@ func (l *List) AppendHead(dst []byte, name string) []byte {
 	dst = appendString(dst, name)
 	dst = append(dst, `,"groupName":`...)
 	dst = appendString(dst, l.Key.Group)
+	return l.appendView(dst)
+}
+
+// AppendPacket appends a ServiceInfo as it goes over UDP: the name is grouped and
+// there is no group beside it (NAC-UDP-04).
+func (l *List) AppendPacket(dst []byte) []byte {
+	dst = append(dst, `{"name":`...)
+	dst = appendString(dst, Grouped(l.Key))
+	dst = append(l.appendView(dst), l.Hosts()...)
+	return l.AppendTail(dst)
+}
+
+func (l *List) appendView(dst []byte) []byte {
 	dst = append(dst, `,"clusters":`...)
 	dst = appendString(dst, l.clusters)
 	dst = append(dst, `,"cacheMillis":`...)

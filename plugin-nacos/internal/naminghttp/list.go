@@ -4,11 +4,11 @@ import (
 	"sync"
 
 	"github.com/easynet-cn/batata/plugin-nacos/internal/naming"
+	"github.com/easynet-cn/batata/plugin-nacos/internal/udppush"
 	"github.com/easynet-cn/batata/plugin-nacos/internal/web"
 )
 
-// listV1 is NAC-H1N-06. The port and address of a UDP client are read and no
-// subscription follows: such a client polls.
+// listV1 is NAC-H1N-06; clientIP and udpPort are those of a UDP client.
 func (a *API) listV1(c *web.Call) error {
 	r, err := v1.read(c)
 	if err != nil {
@@ -17,14 +17,33 @@ func (a *API) listV1(c *web.Call) error {
 	if err := r.need("serviceName"); err != nil {
 		return err
 	}
-	if _, err := r.integer("udpPort", 0); err != nil {
+	port, err := r.integer("udpPort", 0)
+	if err != nil {
 		return err
 	}
-	l, err := a.Naming.List(c.Context(), naming.Query{Key: r.key, Clusters: r.text("clusters"), HealthyOnly: r.is("healthyOnly")})
+	q := naming.Query{Key: r.key, Clusters: r.text("clusters"), HealthyOnly: r.is("healthyOnly")}
+	l, err := a.list(&r, q, r.text("clientIP"), port)
 	if err != nil {
 		return err
 	}
 	return encoded(c, func(b []byte) []byte { return l.AppendInfo(b, naming.Grouped(l.Key)) })
+}
+
+// list answers a query. Who names a port is pushed what changes, and is noted
+// before the list is read, so that no change falls between (NAC-UDP-01).
+func (a *API) list(r *request, q naming.Query, ip string, port int) (*naming.List, error) {
+	push := port > 0 && a.Pushes != nil
+	if push {
+		a.Pushes.Subscribe(udppush.Request{
+			Service: r.ownKey(), Clusters: q.Clusters, App: r.text("app"), Agent: r.Agent(),
+			Peer: r.Peer(), Proxied: r.Proxied(), IP: ip, Port: port,
+		})
+	}
+	l, err := a.Naming.List(r.Context(), q)
+	if err == nil && push {
+		a.Pushes.Shown(q.Key, l.Snapshot)
+	}
+	return l, err
 }
 
 // The envelope of a success around what is encoded already.
@@ -46,7 +65,11 @@ func (a *API) listV2(c *web.Call) error {
 	if err != nil {
 		return err
 	}
-	l, err := a.Naming.List(c.Context(), naming.Query{Key: r.key, Clusters: r.text("clusterName"), HealthyOnly: healthy})
+	port, err := r.integer("port", 0)
+	if err != nil {
+		return err
+	}
+	l, err := a.list(&r, naming.Query{Key: r.key, Clusters: r.text("clusterName"), HealthyOnly: healthy}, r.text("ip"), port)
 	if err != nil {
 		return err
 	}

@@ -8,6 +8,7 @@ import (
 	"github.com/easynet-cn/batata/core/registry"
 	"github.com/easynet-cn/batata/plugin-nacos/internal/authmap"
 	"github.com/easynet-cn/batata/plugin-nacos/internal/naming"
+	"github.com/easynet-cn/batata/plugin-nacos/internal/udppush"
 	"github.com/easynet-cn/batata/plugin-nacos/internal/web"
 )
 
@@ -16,6 +17,7 @@ type API struct {
 	Naming  *naming.Service
 	Catalog registry.Catalog // for counts alone
 	Ready   func(context.Context) error
+	Pushes  *udppush.API // nil: nothing is pushed over UDP
 
 	counts counter
 }

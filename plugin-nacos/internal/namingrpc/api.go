@@ -8,7 +8,9 @@ import (
 	"go.uber.org/zap"
 
 	"github.com/easynet-cn/batata/core/auth"
+	"github.com/easynet-cn/batata/core/registry"
 	"github.com/easynet-cn/batata/plugin-nacos/internal/authmap"
+	"github.com/easynet-cn/batata/plugin-nacos/internal/fanout"
 	"github.com/easynet-cn/batata/plugin-nacos/internal/naming"
 	"github.com/easynet-cn/batata/plugin-nacos/internal/stream"
 )
@@ -26,11 +28,14 @@ type Settings struct {
 	WarmUp  time.Duration // after the start, at least (FLT-04)
 }
 
+// maxSubscribed bounds what one connection may subscribe to.
+const maxSubscribed = 10_000
+
 // API holds the handlers, the clients and who subscribes.
 type API struct {
 	naming *naming.Service
 	log    *zap.Logger
-	pusher *pusher
+	pusher *fanout.Pusher[*stream.Conn, []byte]
 	server *stream.Server
 
 	mu      sync.Mutex // guards clients
@@ -40,15 +45,20 @@ type API struct {
 // New builds an API that is told of changes by the service; legal before its Run
 // only.
 func New(s Settings) *API {
-	a := &API{naming: s.Naming, log: s.Logger, pusher: newPusher(s), clients: map[*stream.Conn]*client{}}
-	s.Naming.OnChange(a.pusher.change)
-	s.Naming.OnReset(a.pusher.reset)
+	a := &API{naming: s.Naming, log: s.Logger, clients: map[*stream.Conn]*client{}}
+	backoff := func(int) time.Duration { return s.Retry }
+	a.pusher = fanout.New(fanout.Settings[*stream.Conn, []byte]{
+		Naming: s.Naming, Synced: s.Synced, Delay: s.Delay, WarmUp: s.WarmUp, MaxEach: maxSubscribed, Encode: restOf,
+		Push: func(c *stream.Conn, k *registry.ServiceKey, rest []byte) {
+			c.Push(stream.Push{Key: k, Type: typeNotify, Rest: rest, Timeout: s.Timeout, Retries: stream.Forever, Backoff: backoff})
+		},
+	})
 	s.Naming.Source(a)
 	return a
 }
 
 // Run makes the pushes that are due, until ctx ends.
-func (a *API) Run(ctx context.Context) error { return a.pusher.run(ctx) }
+func (a *API) Run(ctx context.Context) error { return a.pusher.Run(ctx) }
 
 // The classes of the answers.
 const (

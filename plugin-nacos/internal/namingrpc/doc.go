@@ -7,12 +7,8 @@
 //   - what a connection registered ends with it, and nothing is registered for a
 //     connection that has ended (NAC-NAM-51);
 //   - a subscriber is noted before it is answered, so that no change falls
-//     between;
-//   - a subscriber is pushed at least once after the last change, with the newest
-//     list (NAC-SET-08); a list is made once for all who see it the same way;
-//   - while the server warms up no list is pushed that is smaller than one it has
-//     shown (FLT-04).
+//     between.
 //
 // The package owns no goroutine: API.Run is called by a worker of the host and
-// makes the pushes that are due. Start reading at API, then pusher.
+// makes the pushes that are due, as package fanout says. Start reading at API.
 package namingrpc

@@ -2,7 +2,10 @@ package namingrpc
 
 import (
 	"context"
+	"fmt"
 
+	"github.com/easynet-cn/batata/core/registry"
+	"github.com/easynet-cn/batata/plugin-nacos/internal/fanout"
 	"github.com/easynet-cn/batata/plugin-nacos/internal/naming"
 	"github.com/easynet-cn/batata/plugin-nacos/internal/stream"
 )
@@ -72,9 +75,9 @@ func (a *API) subscribe(ctx context.Context, c *stream.Call) (stream.Answer, err
 		return stream.Answer{}, disconnected(c.Conn)
 	}
 	if r.subscribe {
-		err = a.pusher.add(c.Conn, k, subscription{clusters: r.clusters, app: appOf(c)})
+		err = a.enter(c.Conn, k, fanout.Subscription{Clusters: r.clusters, App: appOf(c)})
 	} else {
-		a.pusher.remove(c.Conn, k)
+		a.pusher.Remove(c.Conn, k, func(key *registry.ServiceKey) { c.Conn.Withdraw(key) })
 	}
 	if err != nil {
 		return stream.Answer{}, err
@@ -84,9 +87,33 @@ func (a *API) subscribe(ctx context.Context, c *stream.Call) (stream.Answer, err
 		return stream.Answer{}, err
 	}
 	if r.subscribe {
-		a.pusher.shown(k, l.Snapshot)
+		a.pusher.Shown(k, l.Snapshot)
 	}
 	return infoAnswer(typeSubscribe, headSubscribe, l), nil
+}
+
+// enter notes a subscriber, until its connection ends.
+func (a *API) enter(c *stream.Conn, k registry.ServiceKey, s fanout.Subscription) error {
+	isNew, err := a.pusher.Add(c, k, s)
+	if err != nil {
+		return bad(fmt.Sprintf("more than %d services on one connection", maxSubscribed))
+	}
+	if isNew {
+		c.OnClose(func() { a.pusher.Leave(c) })
+	}
+	return nil
+}
+
+// restOf is a NotifySubscriberRequest behind its request id (NAC-NAM-31).
+func restOf(l *naming.List) []byte {
+	const around = 256
+	hosts := l.Hosts()
+	b := make([]byte, 0, len(hosts)+around+len(l.Key.Name)+len(l.Key.Group))
+	b = append(b, `"serviceInfo":`...)
+	b = l.AppendHead(b, l.Key.Name)
+	b = append(b, hosts...)
+	b = l.AppendTail(b)
+	return append(b, `,"module":"naming"}`...)
 }
 
 // appOf is the application of a client (NAC-TRN-23).

@@ -13,6 +13,7 @@ import (
 	"github.com/easynet-cn/batata/core/coretest"
 	"github.com/easynet-cn/batata/core/plugin"
 	"github.com/easynet-cn/batata/plugin-nacos/internal/authmap"
+	"github.com/easynet-cn/batata/plugin-nacos/internal/fanout"
 	"github.com/easynet-cn/batata/plugin-nacos/internal/naming"
 	"github.com/easynet-cn/batata/plugin-nacos/internal/namingrpc"
 	"github.com/easynet-cn/batata/plugin-nacos/internal/stream"
@@ -57,7 +58,7 @@ func newRig(tb testing.TB, switches authmap.Switches, s namingrpc.Settings) *rig
 	}
 	s.Naming, s.Logger = r.naming, zap.NewNop()
 	if s.Synced == nil {
-		s.Synced = namingrpc.Synced(r.core.Registry())
+		s.Synced = fanout.Synced(r.core.Registry())
 	}
 	r.api = namingrpc.New(s)
 	r.api.Register(r.server)

@@ -2,6 +2,7 @@ package namingrpc
 
 import (
 	"github.com/easynet-cn/batata/core/registry"
+	"github.com/easynet-cn/batata/plugin-nacos/internal/fanout"
 	"github.com/easynet-cn/batata/plugin-nacos/internal/naming"
 	"github.com/easynet-cn/batata/plugin-nacos/internal/stream"
 )
@@ -9,18 +10,8 @@ import (
 var _ naming.Source = (*API)(nil)
 
 // Subscribers implements naming.Source.
-func (a *API) Subscribers(k registry.ServiceKey) []naming.Subscriber {
-	p := a.pusher
-	p.mu.Lock()
-	defer p.mu.Unlock()
-	t := p.topics[k]
-	if t == nil {
-		return nil
-	}
-	out := make([]naming.Subscriber, 0, len(t.subscribers))
-	for c, s := range t.subscribers {
-		out = append(out, subscriber(c, k, s))
-	}
+func (a *API) Subscribers(k registry.ServiceKey) (out []naming.Subscriber) {
+	a.pusher.Each(k, func(c *stream.Conn, s fanout.Subscription) { out = append(out, subscriber(c, k, s)) })
 	return out
 }
 
@@ -30,13 +21,8 @@ func (a *API) Subscriptions(clientID string) ([]naming.Subscriber, bool) {
 		if c.ID() != clientID || !isNaming(c) {
 			continue
 		}
-		p := a.pusher
-		p.mu.Lock()
-		defer p.mu.Unlock()
-		out := make([]naming.Subscriber, 0, len(p.byConn[c]))
-		for _, t := range p.byConn[c] {
-			out = append(out, subscriber(c, t.key, t.subscribers[c]))
-		}
+		out := []naming.Subscriber{}
+		a.pusher.Of(c, func(k registry.ServiceKey, s fanout.Subscription) { out = append(out, subscriber(c, k, s)) })
 		return out, true
 	}
 	return nil, false
@@ -54,15 +40,10 @@ func (a *API) Clients() []string {
 }
 
 // Count implements naming.Source.
-func (a *API) Count() int {
-	p := a.pusher
-	p.mu.Lock()
-	defer p.mu.Unlock()
-	return p.count
-}
+func (a *API) Count() int { return a.pusher.Count() }
 
-func subscriber(c *stream.Conn, k registry.ServiceKey, s subscription) naming.Subscriber {
-	out := naming.Subscriber{Service: k, ClientID: c.ID(), IP: c.Remote(), Port: c.Port(), App: s.app, Clusters: s.clusters}
+func subscriber(c *stream.Conn, k registry.ServiceKey, s fanout.Subscription) naming.Subscriber {
+	out := naming.Subscriber{Service: k, ClientID: c.ID(), IP: c.Remote(), Port: c.Port(), App: s.App, Clusters: s.Clusters}
 	if set := c.Setup(); set != nil {
 		out.IP, out.Agent = set.ClientIP, set.Version
 	}

@@ -94,13 +94,26 @@ func (c *Call) Peer() string { return peer(c.R) }
 
 // Local says whether the caller sits on this machine and is no proxy.
 func (c *Call) Local() bool {
+	ip := net.ParseIP(c.Peer())
+	return ip != nil && ip.IsLoopback() && !c.Proxied()
+}
+
+// Proxied says whether a proxy sent this for somebody else, and tells so.
+func (c *Call) Proxied() bool {
 	for _, h := range [...]string{"X-Forwarded-For", "X-Real-Ip", "Forwarded", "Via"} {
 		if c.Header(h) != "" {
-			return false
+			return true
 		}
 	}
-	ip := net.ParseIP(c.Peer())
-	return ip != nil && ip.IsLoopback()
+	return false
+}
+
+// Agent is the name and version of a client (NAC-HTP-06).
+func (c *Call) Agent() string {
+	if agent := c.Header("User-Agent"); agent != "" {
+		return agent
+	}
+	return c.Header("Client-Version")
 }
 
 // Actor is who is recorded with a write.

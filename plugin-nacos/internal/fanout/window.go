@@ -1,4 +1,4 @@
-package namingrpc
+package fanout
 
 import "time"
 
