@@ -45,7 +45,7 @@ func (n *Node) Attach(ctx context.Context, owner string, tables []kv.TableSpec) 
 		return nil, fmt.Errorf("attach %s: %w", owner, err)
 	}
 	return &attached{
-		node: n, owner: owner, store: s, txn: n.committer(owner, s), locks: n.locks.For(owner), ephemeral: n.registry.Ephemeral(owner),
+		node: n, owner: owner, store: s, txn: n.committer(owner, s), locks: n.locks.For(owner), ephemeral: n.ephemeral(owner),
 	}, nil
 }
 

@@ -21,6 +21,7 @@ import (
 	"github.com/easynet-cn/batata/core/internal/catalog"
 	"github.com/easynet-cn/batata/core/internal/compile"
 	"github.com/easynet-cn/batata/core/internal/configraft"
+	"github.com/easynet-cn/batata/core/internal/distro"
 	"github.com/easynet-cn/batata/core/internal/fsm"
 	"github.com/easynet-cn/batata/core/internal/group"
 	"github.com/easynet-cn/batata/core/internal/lessor"
@@ -58,6 +59,7 @@ type Node struct {
 	locks    *locks.Engine
 	configs  *configraft.Store
 	registry *catalog.Engine
+	distro   *distro.Engine // nil: alone
 	auth     *authz.Engine
 	spaces   namespaces.Namespaces
 	group    *group.Group // nil: alone
@@ -152,10 +154,9 @@ func (n *Node) assemble(ctx context.Context, c *Config) (err error) {
 		Store: n.core, Clock: n.leases, Failed: n.raft.Done(), Logger: c.Logger.Named("locks"), Meters: c.Metrics,
 	})
 	n.cluster = clusterView{node: n}
-	n.registry.Sync() // the rows are applied; peers share no more than those
-	n.run()           //nolint:contextcheck // runs until Close, long after ctx
-	n.opened()        //nolint:contextcheck // lets others in until Close
-	return nil
+	n.run()    //nolint:contextcheck // runs until Close, long after ctx
+	n.opened() //nolint:contextcheck // lets others in until Close
+	return n.replicate(ctx, c)
 }
 
 // coreTables are all tables of core itself.
@@ -230,6 +231,9 @@ func (n *Node) Close() error {
 			n.stop()
 		}
 		n.workers.Wait()
+		if n.distro != nil {
+			n.distro.Shutdown()
+		}
 		n.closePeers()
 		var errs []error
 		if n.store != nil {
@@ -257,6 +261,8 @@ func (n *Node) Ready(context.Context) error {
 		return n.raft.Err()
 	case !s.Ready:
 		return kv.ErrNoLeader
+	case n.distro != nil && !n.distro.Synced():
+		return errUnread
 	}
 	return nil
 }
@@ -294,7 +300,7 @@ func (n *Node) Registry() registry.Catalog { return n.registry }
 func (n *Node) ServiceCounts() map[string]int64 { return n.registry.Counts() }
 
 // Ephemeral keeps the embedder's instances that live in memory.
-func (n *Node) Ephemeral() registry.Ephemeral { return n.registry.Ephemeral(ownerEmbedder) }
+func (n *Node) Ephemeral() registry.Ephemeral { return n.ephemeral(ownerEmbedder) }
 
 // Namespaces keeps the labels of tenants.
 func (n *Node) Namespaces() namespace.Namespaces { return n.spaces }

@@ -108,6 +108,11 @@ func (s *Server) start(ctx context.Context, c Config, plugins []plugin.Plugin) (
 		AllowOpen: c.AllowUnauthenticated, Confined: c.Confined, Plaintext: !c.TLS.Only, Admission: admission,
 		Core: attacher{s}, Logger: s.logger, Metrics: registry,
 		System: s.system(registry),
+		Retire: func() {
+			if s.node != nil {
+				s.node.Retire()
+			}
+		},
 	}
 	for _, c := range observe.Connections(admission.Open, admission.Refused) {
 		if err := registry.Register(c); err != nil {

@@ -78,6 +78,13 @@ func (e *Engine) note(p *publisher, byClient, gone bool) {
 	}
 }
 
+// IsRow says whether a publisher is persistent.
+func (e *Engine) IsRow(k registry.PublisherKey) bool {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	return e.publisher(k, false) != nil
+}
+
 // Home returns who owns an ephemeral publisher.
 func (e *Engine) Home(k registry.PublisherKey) (Home, bool) {
 	e.mu.Lock()
@@ -238,11 +245,14 @@ func (e *Engine) Drop(k registry.PublisherKey) {
 
 // Assign says which member owns an ephemeral publisher from now on, and whether
 // that one is out of sight. If it is this one, its instances have just given a
-// sign of life (ARC-A07).
+// sign of life (ARC-A07). What its plugin says of one that is here stays.
 func (e *Engine) Assign(k registry.PublisherKey, to uint64, stale bool) {
 	e.begin()
 	defer e.mu.Unlock()
 	if p := e.publisher(k, true); p != nil {
+		if e.owns(p) {
+			stale = p.pub.Stale // its plugin may just have said so
+		}
 		var changed touched
 		e.assign(p, to, stale, &changed)
 		changed.all(e.touch)
@@ -263,13 +273,13 @@ func (e *Engine) assign(p *publisher, to uint64, stale bool, changed *touched) {
 }
 
 // TakeOver makes an ephemeral publisher this member's own because its client
-// speaks to this one.
+// speaks to this one. It has no connection, so it cannot be out of sight.
 func (e *Engine) TakeOver(k registry.PublisherKey) {
 	e.begin()
 	defer e.mu.Unlock()
 	if p := e.publisher(k, true); p != nil && !e.owns(p) {
 		var changed touched
-		e.assign(p, e.settings.Member, false, &changed)
+		e.assign(p, e.settings.Member, p.pub.Stale, &changed)
 		changed.all(e.touch)
 		e.note(p, true, false)
 	}

@@ -247,6 +247,7 @@ func TestFates(t *testing.T) {
 	sick.Status = registry.Critical
 	r.publish("sick", registry.Merge, sick)
 	for _, s := range []string{"lost", "again", "alone", "sick"} {
+		r.Assign(key(s), elsewhere, false)
 		r.Assign(key(s), elsewhere, true)
 	}
 	got := r.Fates([]registry.PublisherKey{key("lost"), key("again"), key("alone"), key("sick")})

@@ -36,7 +36,7 @@ const (
 	batch     = 20 * time.Millisecond  // in which changes gather
 	tickEvery = 200 * time.Millisecond // of what time asks for
 	sendLimit = 10 * time.Second       // for one message
-	sendPause = 500 * time.Millisecond // after one was lost
+	sendPause = 200 * time.Millisecond // after one was lost
 	callLimit = 2 * time.Second        // for one write (NAD-CLU-22)
 )
 
@@ -105,6 +105,18 @@ func (e *Engine) Synced() bool {
 	e.state.mu.Lock()
 	defer e.state.mu.Unlock()
 	return e.state.synced
+}
+
+// WaitSynced waits until it is Synced: until ctx ends, or the engine.
+func (e *Engine) WaitSynced(ctx context.Context) error {
+	select {
+	case <-e.state.ready:
+		return nil
+	case <-e.ctx.Done():
+		return kv.ErrClosed
+	case <-ctx.Done():
+		return fmt.Errorf("read services of the other members: %w", ctx.Err())
+	}
 }
 
 // keep lets time pass, and follows the members.

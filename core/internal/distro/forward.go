@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"time"
 
 	"github.com/easynet-cn/batata/core/internal/catalog"
 	"github.com/easynet-cn/batata/core/kv"
@@ -60,10 +61,14 @@ func (w *ephemeral) Open(ctx context.Context, p registry.Publisher) error {
 	if err := errors.Join(catalog.Claim(w.owner, &p.Key), catalog.CheckInfo(&p)); err != nil {
 		return fmt.Errorf("open publisher: %w", err)
 	}
+	if w.engine.o.Catalog.IsRow(p.Key) {
+		return w.local.Open(ctx, p) // which is refused
+	}
 	call := &peerv1.DistroCall{Kind: peerv1.DistroCall_KIND_OPEN, Key: keyOut(&p.Key), Publisher: catalog.EncodePublisher(&p)}
 	_, err := w.engine.forward(ctx, to, call)
-	if errors.Is(err, errUnreached) {
-		return w.local.Open(ctx, p)
+	if errors.Is(err, errUnreached) || errors.Is(err, kv.ErrConflict) {
+		defer w.engine.state.stampAll(time.Now()) // so that it is where it belongs
+		return w.local.Open(ctx, p)               // the other may not have heard yet that a row is gone
 	}
 	return err
 }
@@ -146,6 +151,7 @@ func (w *ephemeral) settle(k registry.PublisherKey, write func() error) error {
 // and has to open it.
 func (w *ephemeral) takeOver(k registry.PublisherKey, write func() error) error {
 	k.Owner = w.owner
+	defer w.engine.state.stampAll(time.Now())
 	for range maxMoves {
 		h, known := w.engine.o.Catalog.Home(k)
 		if !known || h.Member != w.engine.o.Member && !h.Free {

@@ -38,6 +38,7 @@ func newMeters(s *state, r prometheus.Registerer) *meters {
 	}
 	for _, c := range []prometheus.Collector{
 		m.sent, m.received, m.refused, m.lost, m.differed, m.reclaimed, m.orphansEnded, m.forgotten, m.forwarded,
+		gauge("members", "Members that answer for clients without a connection.", func() int { return len(s.ring) }),
 		gauge("publishers", "Publishers of all members that are replicated.", func() int { return s.records.alive }),
 		gauge("ended", "Publishers that ended and are remembered.", func() int { return len(s.records.ends) }),
 		gauge("stale", "Publishers whose member is out of sight.", func() int { return len(s.orphans) }),

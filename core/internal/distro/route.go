@@ -38,6 +38,15 @@ func (s *state) route() {
 	}
 }
 
+// stampAll stamps at once what has changed here.
+func (s *state) stampAll(now time.Time) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.active {
+		s.flush(now)
+	}
+}
+
 // show is the state of publishers, for somebody who has just had them changed.
 func (s *state) show(ks []registry.PublisherKey, now time.Time) (sets []*peerv1.DistroSet, clock uint64) {
 	s.mu.Lock()

@@ -85,6 +85,7 @@ type state struct {
 	active  bool     // there are others
 	left    bool
 	synced  bool
+	ready   chan struct{} // closed when synced
 	began   time.Time
 	ticked  time.Time
 	heard   time.Time // anybody, last
@@ -101,7 +102,7 @@ func newState(s Settings, c Catalog) *state {
 	if s.Meters == nil {
 		s.Meters = newMeters(nil, nil)
 	}
-	st := &state{settings: s, catalog: c, pending: newPending(), peers: map[uint64]*peer{}, since: map[life]time.Time{}}
+	st := &state{settings: s, catalog: c, pending: newPending(), peers: map[uint64]*peer{}, since: map[life]time.Time{}, ready: make(chan struct{})}
 	st.records.init()
 	return st
 }
@@ -154,14 +155,14 @@ func (s *state) estrange() {
 
 // meet takes note of who the members are.
 func (s *state) meet(now time.Time, members []Member) {
-	s.ring = s.ring[:0:0]
+	s.ring = []uint64{s.settings.Member}
 	present := make(map[uint64]bool, len(members))
 	for _, m := range members {
-		if m.Condition == Up || m.Condition == Suspect || m.ID == s.settings.Member {
-			s.ring = append(s.ring, m.ID)
-		}
 		if m.ID == s.settings.Member {
 			continue
+		}
+		if m.Condition == Up || m.Condition == Suspect {
+			s.ring = append(s.ring, m.ID)
 		}
 		present[m.ID] = true
 		p := s.peers[m.ID]
@@ -229,6 +230,8 @@ func (s *state) sync(now time.Time) {
 		}
 	}
 	s.synced = true
+	s.route()
+	close(s.ready)
 	s.catalog.Sync()
 }
 

@@ -20,6 +20,9 @@ type Backend struct {
 	Ephemeral func(owner string) registry.Ephemeral
 	Txn       func(owner string) txn.Committer
 	Restart   func(t *testing.T) Backend
+	// Unordered says that services changed by one call may be delivered in any
+	// order: it was made on another member.
+	Unordered bool
 }
 
 // Run runs the suite; open returns a fresh backend for each test.

@@ -41,6 +41,8 @@ type Settings struct {
 	Core      Core
 	Logger    *zap.Logger
 	Metrics   *prometheus.Registry
+	// Retire is called before clients are cut off; nil: nothing is.
+	Retire func()
 	// System are the server's own handlers on the main listener, by prefix.
 	System map[string]http.Handler
 }
