@@ -224,6 +224,15 @@ func (n *Node) Kill() { n.signal(syscall.SIGKILL) }
 // Stop ends the process with SIGTERM and waits for it; idempotent.
 func (n *Node) Stop() { n.signal(syscall.SIGTERM) }
 
+// Signal sends a signal and does not wait.
+func (n *Node) Signal(s syscall.Signal) {
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	if n.cmd != nil {
+		_ = n.cmd.Process.Signal(s) // an error means it has ended
+	}
+}
+
 func (n *Node) signal(s syscall.Signal) {
 	n.mu.Lock()
 	cmd, done := n.cmd, n.done

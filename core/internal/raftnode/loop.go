@@ -20,7 +20,7 @@ const spaceRetry = 250 * time.Millisecond
 // loop owns raft and the log.
 func (n *Node) loop() {
 	defer close(n.applies)
-	ticker := time.NewTicker(n.tick)
+	ticker := time.NewTicker(n.tick / fine)
 	defer ticker.Stop()
 	n.linger.Stop()
 	for {
@@ -64,6 +64,9 @@ func (n *Node) loop() {
 // ticked is the passing of time.
 func (n *Node) ticked() {
 	n.raft.Tick()
+	if n.ticks++; n.ticks%fine != 0 {
+		return
+	}
 	if n.transfers && n.raft.BasicStatus().LeadTransferee == 0 {
 		n.transfers = false // given up, or done
 	}

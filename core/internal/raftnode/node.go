@@ -47,6 +47,10 @@ func (o *Options) fill() {
 const (
 	tickEvery     = 100 * time.Millisecond
 	electionTicks = 10
+	// fine is how many ticks of raft make one of ours. Followers campaign after a
+	// random number of them: with few to choose from, two often choose the same,
+	// split the vote, and nobody leads for another second or two.
+	fine = 5
 	// queueLength bounds the proposals that wait; beyond it they are refused
 	// before raft has to (ENG-03).
 	queueLength = 1024
@@ -101,6 +105,7 @@ type Node struct {
 	// The loop's own.
 	leads       bool // as raft says
 	found       bool // another leader, since the last turn
+	ticks       int  // of raft
 	leaderless  time.Time
 	transfers   bool
 	confPending uint64 // id of the change of members under way
@@ -192,8 +197,8 @@ func recovered(o Options) (*Node, error) {
 	n.setConf(o.Store.ConfState(), applied)
 	n.raft, err = raft.NewRawNode(&raft.Config{
 		ID:                        o.ID,
-		ElectionTick:              electionTicks,
-		HeartbeatTick:             1,
+		ElectionTick:              electionTicks * fine,
+		HeartbeatTick:             fine,
 		Storage:                   &storage{Log: o.Log, store: o.Store, conf: o.Store.ConfState(), applied: applied},
 		Applied:                   applied,
 		MaxSizePerMsg:             1 << 20,
