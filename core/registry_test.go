@@ -136,6 +136,10 @@ func TestRegistryOfACluster(t *testing.T) {
 	}
 	same := func(n int) {
 		t.Helper()
+		// A follower may have applied its own write before the leader has.
+		if _, err := c.Node(c.Leader()).KV().View(t.Context(), kv.Linearizable); err != nil {
+			t.Fatal(err)
+		}
 		want, err := c.Node(c.Leader()).Registry().Service(t.Context(), key)
 		if err != nil || len(want.Endpoints) != n {
 			t.Fatalf("Service() on the leader = %+v, %v, want %d endpoints", want, err, n)
