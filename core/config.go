@@ -56,7 +56,8 @@ type Peer struct {
 	// Listener, when not nil, is used instead; the node closes it.
 	Listener net.Listener
 	// Advertise is how others reach that port, host:port. Empty: the entry of
-	// Members that reaches this node, else the address listened at.
+	// Members that reaches this node, else the address listened at, and for one
+	// that stands for every address the first that is not loopback.
 	Advertise string
 	// Members are the peer addresses of those to form a cluster with.
 	Members []string

@@ -126,7 +126,6 @@ func (s *Server) join(c Cluster) {
 	if peer == "" {
 		return
 	}
-	s.logger.Warn("ephemeral instances are not shared between members in this version: each is known to the member it registered with")
 	if host, _, err := net.SplitHostPort(peer); err == nil {
 		if _, port, err := net.SplitHostPort(s.host.Addr("", plugin.Main).String()); err == nil {
 			s.node.Announce(map[string]string{plugin.Main: net.JoinHostPort(host, port)}, nil)

@@ -40,7 +40,7 @@ import (
 // Options wire a group. All without a default named are required.
 type Options struct {
 	Listener  net.Listener // of the peer port; the group closes it
-	Advertise string       // address of it for others; empty: the listener's
+	Advertise string       // address of it for others; empty: reachable of the listener's
 	Members   []string     // peer addresses of the configured members
 	Secret    []byte
 	TLS       *tls.Config // nil: none but the secret proves a member
@@ -101,7 +101,7 @@ func New(o Options) (*Group, error) {
 	g := &Group{
 		o: o, logger: o.Logger, joins: make(chan struct{}, 1), poke: make(chan struct{}, 1), created: time.Now(),
 	}
-	o.Advertise = cmp.Or(o.Advertise, o.Listener.Addr().String())
+	o.Advertise = cmp.Or(o.Advertise, reachable(o.Listener.Addr(), machineAddrs()))
 	g.advertise.Store(&o.Advertise)
 	g.profile.Store(&o.Profile)
 	g.seeds.Store(&map[uint64]string{})
