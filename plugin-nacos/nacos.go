@@ -96,7 +96,7 @@ func (personality) New(ctx context.Context, h plugin.Host) (plugin.Instance, err
 	if err != nil {
 		return nil, err
 	}
-	i.polls = poll.NewKeeper(configs)
+	i.polls = poll.NewKeeper(configs) //nolint:contextcheck // it is told of changes by a worker
 
 	router := web.NewRouter(gate, h.Logger(), h.Prefixes(mountAPI))
 	router.Add(slices.Concat( //nolint:contextcheck // handlers have the context of their request

@@ -1,54 +1,53 @@
 // Package fanout wakes parked requests: a plugin pulls one stream of changes
-// from core and fires the keys that changed; whoever waits on one of them is
-// woken (CTR-D11). It owns no goroutine.
+// from core and takes those off the hub who wait on what changed (CTR-D11,
+// ENG-12). It owns no goroutine.
 package fanout
 
 import "sync"
 
-// Hub wakes waiters by key. The zero value is ready to use; all methods are
-// safe for concurrent use.
+// Hub finds waiters by key. The zero value is ready to use; all methods are safe
+// for concurrent use. W is what the plugin knows a waiter by.
 //
 // A waiter joins before it compares states, so that no change can fall between
 // the comparison and the wait.
-type Hub[K comparable] struct {
-	mu      sync.Mutex // guards waiters and every Waiter's list position
-	waiters map[K]map[*Waiter[K]]struct{}
+type Hub[K, W comparable] struct {
+	mu      sync.Mutex // guards waiters
+	waiters map[K]map[*Waiter[K, W]]int
 }
 
 // Waiter is one parked request.
-type Waiter[K comparable] struct {
-	keys  []K
-	fired chan K
+type Waiter[K, W comparable] struct {
+	who  W
+	keys []K
 }
 
-// C delivers the first key that fired; later ones are dropped. It is never
-// closed.
-func (w *Waiter[K]) C() <-chan K { return w.fired }
-
-// Join parks a waiter on keys. It must be ended with Leave.
-func (h *Hub[K]) Join(keys ...K) *Waiter[K] {
-	// Capacity 1: the first key is kept without blocking Fire, more are not needed.
-	w := &Waiter[K]{keys: keys, fired: make(chan K, 1)}
+// Join parks a waiter on keys. It ends with Leave, or when it is taken.
+func (h *Hub[K, W]) Join(who W, keys ...K) *Waiter[K, W] {
+	w := &Waiter[K, W]{who: who, keys: keys}
 	h.mu.Lock()
 	defer h.mu.Unlock()
 	if h.waiters == nil {
-		h.waiters = make(map[K]map[*Waiter[K]]struct{})
+		h.waiters = make(map[K]map[*Waiter[K, W]]int)
 	}
-	for _, k := range keys {
+	for i, k := range keys {
 		set := h.waiters[k]
 		if set == nil {
-			set = make(map[*Waiter[K]]struct{}, 1)
+			set = make(map[*Waiter[K, W]]int, 1)
 			h.waiters[k] = set
 		}
-		set[w] = struct{}{}
+		set[w] = i
 	}
 	return w
 }
 
 // Leave ends a waiter; it is idempotent.
-func (h *Hub[K]) Leave(w *Waiter[K]) {
+func (h *Hub[K, W]) Leave(w *Waiter[K, W]) {
 	h.mu.Lock()
 	defer h.mu.Unlock()
+	h.leave(w)
+}
+
+func (h *Hub[K, W]) leave(w *Waiter[K, W]) {
 	for _, k := range w.keys {
 		set := h.waiters[k]
 		delete(set, w)
@@ -58,23 +57,42 @@ func (h *Hub[K]) Leave(w *Waiter[K]) {
 	}
 }
 
-// Fire wakes everyone who waits on k and returns how many that were.
-func (h *Hub[K]) Fire(k K) int {
+// Take ends, in one pass, those who wait on k and are due, and returns them. due
+// is called with the number of k among the keys of the waiter, the last one where
+// it gave k twice; it must not call the hub.
+func (h *Hub[K, W]) Take(k K, due func(who W, n int) bool) []W {
 	h.mu.Lock()
 	defer h.mu.Unlock()
-	set := h.waiters[k]
-	for w := range set {
-		select {
-		case w.fired <- k:
-		default: // already woken by another key
+	var out []W
+	for w, n := range h.waiters[k] {
+		if due(w.who, n) {
+			if out == nil {
+				out = make([]W, 0, len(h.waiters[k]))
+			}
+			out = append(out, w.who)
+			h.leave(w)
 		}
 	}
-	return len(set)
+	return out
 }
 
-// Len returns the number of keys somebody waits on.
-func (h *Hub[K]) Len() int {
+// Each calls f for everybody who waits on k, with the number of k as Take has it.
+// f must not call the hub.
+func (h *Hub[K, W]) Each(k K, f func(who W, n int)) {
 	h.mu.Lock()
 	defer h.mu.Unlock()
-	return len(h.waiters)
+	for w, n := range h.waiters[k] {
+		f(w.who, n)
+	}
+}
+
+// Keys returns what somebody waits on.
+func (h *Hub[K, W]) Keys() []K {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	out := make([]K, 0, len(h.waiters))
+	for k := range h.waiters {
+		out = append(out, k)
+	}
+	return out
 }

@@ -1,6 +1,9 @@
 package fanout
 
 import (
+	"slices"
+	"strconv"
+	"strings"
 	"sync"
 	"testing"
 
@@ -9,69 +12,61 @@ import (
 
 func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
 
-// fired returns what w has been told, "" for nothing.
-func fired(w *Waiter[string]) string {
-	select {
-	case k := <-w.C():
-		return k
-	default:
-		return ""
-	}
+func always(string, int) bool { return true }
+
+func sorted(list []string) string {
+	slices.Sort(list)
+	return strings.Join(list, " ")
 }
 
-// CTR-D11.
-func TestFire(t *testing.T) {
-	var h Hub[string]
-	if n := h.Fire("a"); n != 0 {
-		t.Errorf("Fire(a) with nobody there = %d, want 0", n)
+// CTR-D11: a change takes those who are due off all keys they wait on.
+func TestTake(t *testing.T) {
+	var h Hub[string, string]
+	if got := h.Take("a", always); got != nil {
+		t.Errorf("Take(a) with nobody there = %v, want nothing", got)
 	}
-	both, onlyB, again := h.Join("a", "b"), h.Join("b"), h.Join("a", "a")
-	if n := h.Len(); n != 2 {
-		t.Errorf("Len() = %d, want 2", n)
+	h.Join("both", "a", "b")
+	onlyB := h.Join("onlyB", "b")
+	again := h.Join("again", "a", "c", "a")
+	if got := sorted(h.Keys()); got != "a b c" {
+		t.Errorf("Keys() = %q, want a b c", got)
 	}
-	if n := h.Fire("a"); n != 2 {
-		t.Errorf("Fire(a) = %d, want 2", n)
+	var asked []string
+	got := h.Take("a", func(who string, n int) bool {
+		asked = append(asked, who+strconv.Itoa(n))
+		return who == "both"
+	})
+	if sorted(got) != "both" || sorted(asked) != "again2 both0" {
+		t.Errorf("Take(a) = %v of %v, want both of again2, both0", got, asked)
 	}
-	if n := h.Fire("b"); n != 2 { // one of them is awake already
-		t.Errorf("Fire(b) = %d, want 2", n)
-	}
-	for name, tt := range map[string]struct {
-		w    *Waiter[string]
-		want string
-	}{"both": {both, "a"}, "onlyB": {onlyB, "b"}, "again": {again, "a"}} {
-		if got := fired(tt.w); got != tt.want {
-			t.Errorf("%s heard %q, want %q", name, got, tt.want)
-		}
-		if got := fired(tt.w); got != "" {
-			t.Errorf("%s heard %q as well, want the first key only", name, got)
-		}
-	}
-	h.Leave(both)
-	h.Leave(both)
-	if n := h.Fire("b"); n != 1 || fired(both) != "" || fired(onlyB) != "b" {
-		t.Errorf("Fire(b) = %d, want onlyB alone", n)
+	var on []string
+	h.Each("b", func(who string, n int) { on = append(on, who+strconv.Itoa(n)) })
+	if sorted(on) != "onlyB0" {
+		t.Errorf("Each(b) = %v, want onlyB0: who was taken has left all keys", on)
 	}
 	h.Leave(onlyB)
+	h.Leave(onlyB)
+	if got := h.Take("b", always); got != nil {
+		t.Errorf("Take(b) after all left = %v, want nothing", got)
+	}
 	h.Leave(again)
-	if n := h.Len(); n != 0 {
-		t.Errorf("Len() = %d after all left, want 0", n)
+	if got := h.Keys(); len(got) != 0 {
+		t.Errorf("Keys() after all left = %v, want none", got)
 	}
 }
 
 func TestJoinNothing(t *testing.T) {
-	var h Hub[int]
-	w := h.Join()
-	h.Fire(0)
-	h.Leave(w)
-	if n := h.Len(); n != 0 {
-		t.Errorf("Len() = %d, want 0", n)
+	var h Hub[int, int]
+	h.Leave(h.Join(7))
+	if got := h.Keys(); len(got) != 0 {
+		t.Errorf("Keys() = %v, want none", got)
 	}
 }
 
 // Who joins before it looks at the state misses no change.
 func TestNoLostWakeup(t *testing.T) {
 	var (
-		h       Hub[int]
+		h       Hub[int, chan struct{}]
 		wg      sync.WaitGroup
 		mu      sync.Mutex // guards version
 		version int
@@ -85,11 +80,12 @@ func TestNoLostWakeup(t *testing.T) {
 	for range 4 {
 		wg.Go(func() {
 			for seen := 0; seen < changes; {
-				w := h.Join(1, 2)
+				woken := make(chan struct{})
+				w := h.Join(woken, 1, 2)
 				if now := read(); now > seen {
 					seen = now
 				} else {
-					<-w.C()
+					<-woken
 				}
 				h.Leave(w)
 			}
@@ -100,11 +96,29 @@ func TestNoLostWakeup(t *testing.T) {
 			mu.Lock()
 			version++
 			mu.Unlock()
-			h.Fire(1 + i%2)
+			for _, woken := range h.Take(1+i%2, func(chan struct{}, int) bool { return true }) {
+				close(woken)
+			}
 		}
 	})
 	wg.Wait()
-	if n := h.Len(); n != 0 {
-		t.Errorf("Len() = %d, want 0", n)
+	if got := h.Keys(); len(got) != 0 {
+		t.Errorf("Keys() = %v, want none", got)
+	}
+}
+
+// CTR-F08: 10,000 are taken in one pass.
+func BenchmarkTake(b *testing.B) {
+	const n = 10_000
+	for b.Loop() {
+		b.StopTimer()
+		var h Hub[string, int]
+		for i := range n {
+			h.Join(i, "k")
+		}
+		b.StartTimer()
+		if got := len(h.Take("k", func(int, int) bool { return true })); got != n {
+			b.Fatalf("Take() = %d, want %d", got, n)
+		}
 	}
 }

@@ -4,6 +4,7 @@ import (
 	"context"
 	"net"
 	"net/http"
+	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
 	"go.uber.org/zap"
@@ -94,3 +95,35 @@ type PeerHandler func(ctx context.Context, from uint64, body []byte) ([]byte, er
 // counted under the pattern; without it they are counted under the prefix of
 // the mount.
 type RouteNamer interface{ NameRoute(pattern string) }
+
+// Parker is implemented by the http.ResponseWriter of hosts that can keep a
+// request waiting without its handler: no goroutine of the handler, no buffers of
+// HTTP. It is for long polls and blocking queries by the thousand. A host need not
+// have it; the handler then waits as usual.
+type Parker interface {
+	// Park takes the request from its handler, which must have read the body to
+	// its end, and must return soon and touch neither writer nor request again, nor
+	// the context of the request, which ends with the handler. False means that
+	// nothing has happened: not every request can be parked.
+	//
+	// Unless the request is answered before, over is called once: at until, when
+	// the request still waits for its answer, or when the client is gone. It must
+	// return quickly; it may come before Park has returned. What was not answered
+	// when the server closes its connections, after Drain, is gone.
+	Park(until time.Time, over func(gone bool)) (Parked, bool)
+}
+
+// Parked is a request that waits. It is safe for concurrent use.
+type Parked interface {
+	// Answer sends an answer; the first one counts. It never waits for the client.
+	Answer(r *Response)
+}
+
+// Response is an answer to parked requests. It is encoded once for all who get the
+// same one, so it must not change any more.
+type Response struct {
+	Status int // one that has a body
+	// Header is all but the date and the length of the body.
+	Header http.Header
+	Body   []byte
+}

@@ -2,8 +2,7 @@ package poll
 
 import (
 	"context"
-	"sync"
-	"time"
+	"sync/atomic"
 
 	"github.com/easynet-cn/batata/core/configstore"
 	"github.com/easynet-cn/batata/core/fanout"
@@ -24,34 +23,35 @@ type Poll struct {
 // Keeper parks polls and wakes them. All methods are safe for concurrent use.
 type Keeper struct {
 	configs *config.Service
-	hub     fanout.Hub[configstore.Key]
-
-	mu     sync.Mutex // guards parked and drained
-	parked map[*Poll]struct{}
-	drain  chan struct{} // closed by Drain
-	once   sync.Once
+	hub     fanout.Hub[configstore.Key, *Waiting]
+	parked  atomic.Int64
+	drained atomic.Bool
 }
 
 // NewKeeper builds a Keeper that is told of changes by configs; legal before
 // its Run only.
 func NewKeeper(configs *config.Service) *Keeper {
-	k := &Keeper{configs: configs, parked: map[*Poll]struct{}{}, drain: make(chan struct{})}
-	configs.OnChange(func(c configstore.Change) { k.hub.Fire(c.Key) }, k.compareAgain)
+	k := &Keeper{configs: configs}
+	configs.OnChange(func(c configstore.Change) { k.wake(c.Key) }, k.compareAgain)
 	return k
 }
 
 // Changed compares every line with what is stored and returns those that
 // differ, in their order (NAC-H1C-34, NAC-H1C-41).
 func (k *Keeper) Changed(ctx context.Context, p *Poll) ([]*Line, error) {
-	changed, _, err := k.compare(ctx, p, false)
+	changed, _, err := k.compare(ctx, p, keysOf(p), false)
 	return changed, err
 }
 
-func (k *Keeper) compare(ctx context.Context, p *Poll, local bool) ([]*Line, []*configstore.Head, error) {
+func keysOf(p *Poll) []configstore.Key {
 	keys := make([]configstore.Key, len(p.Lines))
 	for i := range p.Lines {
 		keys[i] = p.Lines[i].Key()
 	}
+	return keys
+}
+
+func (k *Keeper) compare(ctx context.Context, p *Poll, keys []configstore.Key, local bool) ([]*Line, []*configstore.Head, error) {
 	heads, err := k.configs.Heads(ctx, keys, nil, local)
 	if err != nil {
 		return nil, nil, err
@@ -66,111 +66,77 @@ func (k *Keeper) compare(ctx context.Context, p *Poll, local bool) ([]*Line, []*
 	return changed, heads, nil
 }
 
-// Wait compares like Changed and, when nothing differs, waits up to hold for
-// the first change and returns that line alone (NAC-H1C-35). Nothing and no
-// error mean that the time is over or the server is about to stop. It returns
-// errs.ErrBusy when too many polls wait.
-func (k *Keeper) Wait(ctx context.Context, p *Poll, hold time.Duration) ([]*Line, error) {
-	byKey := make(map[configstore.Key]int, len(p.Lines))
-	keys := make([]configstore.Key, 0, len(p.Lines))
-	for i := range p.Lines {
-		key := p.Lines[i].Key()
-		if _, twice := byKey[key]; !twice {
-			keys = append(keys, key)
+// Join compares like Changed and, when nothing differs, lets the poll wait: the
+// answer is then for Waiting.Wait or Waiting.Tell to bring, one of which must be
+// called. It returns errs.ErrBusy when too many polls wait.
+func (k *Keeper) Join(ctx context.Context, p *Poll) (*Waiting, []*Line, error) {
+	keys := keysOf(p)
+	w := &Waiting{keeper: k, poll: p}
+	w.place = k.hub.Join(w, keys...)
+	for local := false; ; local = true {
+		changed, heads, err := k.compare(ctx, p, keys, local)
+		if err != nil || len(changed) > 0 {
+			k.hub.Leave(w.place)
+			return nil, changed, err
 		}
-		byKey[key] = i
-	}
-	w := k.hub.Join(keys...)
-	defer k.hub.Leave(w)
-	changed, heads, err := k.compare(ctx, p, false)
-	if err != nil || len(changed) > 0 {
-		return changed, err
-	}
-	if !k.park(p) {
-		return nil, errs.ErrBusy
-	}
-	defer k.leave(p)
-	timer := time.NewTimer(hold)
-	defer timer.Stop()
-	for {
-		select {
-		case key := <-w.C():
-			i := byKey[key]
-			now, err := k.configs.Head(ctx, key, true)
-			if err != nil {
-				return nil, err
-			}
-			if !config.SameContent(heads[i], now) {
-				return []*Line{&p.Lines[i]}, nil
-			}
-			// The channel keeps one key only: another may have changed too.
-			if changed, heads, err = k.compare(ctx, p, true); err != nil || len(changed) > 0 {
-				return changed, err
-			}
-		case <-timer.C:
-			return nil, nil
-		case <-k.drain:
-			return nil, nil
-		case <-ctx.Done():
-			return nil, ctx.Err() //nolint:wrapcheck // the client is gone
+		if w.settle(heads) {
+			break
 		}
 	}
-}
-
-func (k *Keeper) park(p *Poll) bool {
-	k.mu.Lock()
-	defer k.mu.Unlock()
-	if len(k.parked) >= maxParked {
-		return false
+	if k.parked.Add(1) > maxParked {
+		w.end()
+		return nil, nil, errs.ErrBusy
 	}
-	k.parked[p] = struct{}{}
-	return true
+	if k.drained.Load() {
+		w.end()
+		return nil, nil, nil
+	}
+	return w, nil, nil
 }
 
-func (k *Keeper) leave(p *Poll) {
-	k.mu.Lock()
-	defer k.mu.Unlock()
-	delete(k.parked, p)
+// wake ends, with the line of a config that changed, the polls on it that were
+// served another content before (NAC-H1C-35). What cannot be read now they ask for
+// again.
+func (k *Keeper) wake(key configstore.Key) {
+	now, err := k.configs.Head(context.Background(), key, true)
+	k.end(key, func(w *Waiting, n int) (bool, []*Line) {
+		if err != nil {
+			return true, nil
+		}
+		return !config.SameContent(w.heads[n], now), []*Line{&w.poll.Lines[n]}
+	})
+}
+
+// end ends the polls on key that why gives a reason for, in one pass, and tells
+// their clients.
+func (k *Keeper) end(key configstore.Key, why func(w *Waiting, n int) (bool, []*Line)) {
+	ended := k.hub.Take(key, func(w *Waiting, n int) bool { return w.due(n, why) })
+	k.parked.Add(-int64(len(ended)))
+	for _, w := range ended {
+		w.deliver()
+	}
 }
 
 // compareAgain wakes everybody: changes may have been missed. A poll whose
 // configs are unchanged goes on waiting.
 func (k *Keeper) compareAgain() {
-	for _, p := range k.all() {
-		for i := range p.Lines {
-			k.hub.Fire(p.Lines[i].Key())
-		}
+	for _, key := range k.hub.Keys() {
+		k.wake(key)
 	}
-}
-
-func (k *Keeper) all() []*Poll {
-	k.mu.Lock()
-	defer k.mu.Unlock()
-	out := make([]*Poll, 0, len(k.parked))
-	for p := range k.parked {
-		out = append(out, p)
-	}
-	return out
 }
 
 // Parked is the number of polls that wait.
-func (k *Keeper) Parked() int {
-	k.mu.Lock()
-	defer k.mu.Unlock()
-	return len(k.parked)
-}
+func (k *Keeper) Parked() int { return int(k.parked.Load()) }
 
 // Listeners returns the address and digest of everybody who waits on a config
 // (NAC-H1C-11).
 func (k *Keeper) Listeners(key configstore.Key) map[string]string {
 	out := map[string]string{}
-	for _, p := range k.all() {
-		for i := range p.Lines {
-			if p.Lines[i].Key() == key {
-				out[p.IP] = p.Lines[i].MD5
-			}
+	k.hub.Each(key, func(w *Waiting, n int) {
+		if w.waits() {
+			out[w.poll.IP] = w.poll.Lines[n].MD5
 		}
-	}
+	})
 	return out
 }
 
@@ -178,17 +144,21 @@ func (k *Keeper) Listeners(key configstore.Key) map[string]string {
 // (NAC-H1C-17).
 func (k *Keeper) ListenedBy(ip string) map[configstore.Key]string {
 	out := map[configstore.Key]string{}
-	for _, p := range k.all() {
-		if p.IP != ip {
-			continue
-		}
-		for i := range p.Lines {
-			out[p.Lines[i].Key()] = p.Lines[i].MD5
-		}
+	for _, key := range k.hub.Keys() {
+		k.hub.Each(key, func(w *Waiting, n int) {
+			if w.poll.IP == ip && w.waits() {
+				out[key] = w.poll.Lines[n].MD5
+			}
+		})
 	}
 	return out
 }
 
 // Drain answers all polls, now and from now on, with nothing: the client asks
 // again, somewhere else (NAC-H1C-36).
-func (k *Keeper) Drain() { k.once.Do(func() { close(k.drain) }) }
+func (k *Keeper) Drain() {
+	k.drained.Store(true)
+	for _, key := range k.hub.Keys() {
+		k.end(key, func(*Waiting, int) (bool, []*Line) { return true, nil })
+	}
+}

@@ -7,10 +7,12 @@ import (
 	"net/http"
 	"strconv"
 	"strings"
+	"sync/atomic"
 	"time"
 
 	"github.com/easynet-cn/batata/core/auth"
 	"github.com/easynet-cn/batata/core/configstore"
+	"github.com/easynet-cn/batata/core/plugin"
 	"github.com/easynet-cn/batata/plugin-nacos/internal/authmap"
 	"github.com/easynet-cn/batata/plugin-nacos/internal/config"
 	"github.com/easynet-cn/batata/plugin-nacos/internal/errs"
@@ -37,28 +39,82 @@ func (a *API) listen(c *web.Call) error {
 	if !long {
 		return a.shortPoll(c, p)
 	}
-	var changed []*poll.Line
 	if c.Header(headerHold+"-No-Hangup") == "true" {
-		changed, err = a.Polls.Changed(c.Context(), p)
-	} else {
-		changed, err = a.Polls.Wait(c.Context(), p, hold)
+		changed, err := a.Polls.Changed(c.Context(), p)
+		if err != nil {
+			return err
+		}
+		return c.Send(a.heard.answer(changed))
 	}
+	return a.longPoll(c, p, hold)
+}
+
+// longPoll answers at once, or parks the call; where that cannot be, it waits here.
+func (a *API) longPoll(c *web.Call, p *poll.Poll, hold time.Duration) error {
+	waiting, changed, err := a.Polls.Join(c.Context(), p)
 	if errors.Is(err, errs.ErrBusy) {
 		pause(c, time.Second+rand.N(2*time.Second)) // spreads their retries
 	}
 	if err != nil {
 		return err
 	}
-	if len(changed) == 0 {
-		h := c.W.Header()
-		h.Set("Pragma", "no-cache")
-		h.Set("Cache-Control", "no-cache, no-store, max-age=0, must-revalidate")
-		h.Set("Expires", "0")
-		return c.Text(http.StatusOK, "")
+	if waiting != nil {
+		parked, ok := c.Park(time.Now().Add(hold), waiting.Over)
+		if ok {
+			waiting.Tell(func(changed []*poll.Line) { parked.Answer(a.heard.answer(changed)) })
+			return nil
+		}
+		if changed, err = waiting.Wait(c.Context(), hold); err != nil {
+			return err
+		}
 	}
-	web.NoCache(c.W.Header())
-	return c.Text(http.StatusOK, string(render(changed))+"\n")
+	return c.Send(a.heard.answer(changed))
 }
+
+// heard makes the answers to long polls. All who wait on one config get the same
+// one.
+type heard struct {
+	last atomic.Pointer[lastHeard]
+}
+
+// keptAnswer is the longest answer that is kept for the next one.
+const keptAnswer = 4 << 10
+
+type lastHeard struct {
+	dataID, group, tenant string
+	answer                *plugin.Response
+}
+
+// answer is NAC-H1C-36..38.
+func (h *heard) answer(changed []*poll.Line) *plugin.Response {
+	switch len(changed) {
+	case 0:
+		return nothing
+	case 1:
+		l := changed[0]
+		if last := h.last.Load(); last != nil && last.dataID == l.DataID && last.group == l.Group && last.tenant == l.Tenant {
+			return last.answer
+		}
+		a := changedAnswer(changed)
+		if len(a.Body) <= keptAnswer {
+			h.last.Store(&lastHeard{strings.Clone(l.DataID), strings.Clone(l.Group), strings.Clone(l.Tenant), a})
+		}
+		return a
+	}
+	return changedAnswer(changed)
+}
+
+func changedAnswer(changed []*poll.Line) *plugin.Response {
+	h := make(http.Header, 4)
+	web.NoCache(h)
+	return web.TextOf(http.StatusOK, h, string(render(changed))+"\n")
+}
+
+var nothing = web.TextOf(http.StatusOK, http.Header{ //nolint:gochecknoglobals // a constant that Go cannot say
+	"Pragma":        {"no-cache"},
+	"Cache-Control": {"no-cache, no-store, max-age=0, must-revalidate"},
+	"Expires":       {"0"},
+}, "")
 
 // listenedTo are the namespaces that a long poll needs a right on: that of the call,
 // as the reference asks (NAC-AUT-13), and those of all lines (NAD-AUTH-79).

@@ -24,6 +24,8 @@ type API struct {
 	Encoder memo.ID
 	// Owner is the plugin whose extra data of a config is shown.
 	Owner string
+
+	heard heard
 }
 
 // Listeners are the clients that listen over connections.

@@ -4,6 +4,7 @@ import (
 	"cmp"
 	"encoding/json"
 	"errors"
+	"maps"
 	"net/http"
 	"strconv"
 	"time"
@@ -11,6 +12,7 @@ import (
 	"go.uber.org/zap"
 
 	"github.com/easynet-cn/batata/core/auth"
+	"github.com/easynet-cn/batata/core/plugin"
 	"github.com/easynet-cn/batata/plugin-nacos/internal/authmap"
 	"github.com/easynet-cn/batata/plugin-nacos/internal/errs"
 )
@@ -77,6 +79,19 @@ func (c *Call) Data(v any) error { return c.Result(http.StatusOK, Result{Message
 
 // Result answers any Result.
 func (c *Call) Result(status int, v Result) error { return c.json(status, contentJSON, v) }
+
+// TextOf is the answer of Text, with further headers, for who is parked.
+func TextOf(status int, header http.Header, text string) *plugin.Response {
+	header["Content-Type"] = typeValue(contentJSONUTF8)
+	return &plugin.Response{Status: status, Header: header, Body: []byte(text)}
+}
+
+// Send answers what was prepared.
+func (c *Call) Send(r *plugin.Response) error {
+	maps.Copy(c.W.Header(), r.Header)
+	write(c.W, r.Status, r.Header.Get("Content-Type"), r.Body)
+	return nil
+}
 
 // Plain answers a bare text of naming.
 func (c *Call) Plain(text string) error { return c.Bytes(contentText, []byte(text)) }

@@ -6,8 +6,10 @@ import (
 	"net/http"
 	"strconv"
 	"strings"
+	"time"
 
 	"github.com/easynet-cn/batata/core/auth"
+	"github.com/easynet-cn/batata/core/plugin"
 )
 
 // Call is one request that the gate let pass. It belongs to its handler.
@@ -24,6 +26,15 @@ type Call struct {
 
 // Context ends when the client is gone.
 func (c *Call) Context() context.Context { return c.R.Context() }
+
+// Park takes the call from its handler, see plugin.Parker: false means that the
+// handler goes on as usual.
+func (c *Call) Park(until time.Time, over func(gone bool)) (plugin.Parked, bool) {
+	if p, ok := c.W.(plugin.Parker); ok {
+		return p.Park(until, over)
+	}
+	return nil, false
+}
 
 // Param returns a parameter, blank when absent.
 func (c *Call) Param(name string) string {

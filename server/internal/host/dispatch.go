@@ -6,12 +6,14 @@ import (
 	"runtime/debug"
 	"slices"
 	"sync/atomic"
+	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
 	"go.uber.org/zap"
 
 	"github.com/easynet-cn/batata/core/plugin"
 	"github.com/easynet-cn/batata/core/plugin/inproc"
+	"github.com/easynet-cn/batata/server/internal/mux"
 )
 
 // dispatcher routes requests to mounts. The path is neither cleaned nor changed:
@@ -20,6 +22,12 @@ type dispatcher struct {
 	inproc.Mounts
 	counts *counts
 	logger *zap.Logger
+	lot    parkingLot
+}
+
+// parkingLot keeps requests waiting.
+type parkingLot interface {
+	Park(w http.ResponseWriter, r *http.Request, until time.Time, over func(gone bool)) (*mux.Parked, bool)
 }
 
 // ServeHTTP implements http.Handler.
@@ -30,7 +38,7 @@ func (d *dispatcher) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		http.NotFound(w, r)
 		return
 	}
-	rec := &recorder{ResponseWriter: w, route: m.Prefix}
+	rec := &recorder{ResponseWriter: w, route: m.Prefix, request: r, lot: d.lot}
 	defer d.finish(rec, r)
 	m.Handler.ServeHTTP(rec, r)
 }
@@ -42,9 +50,12 @@ func (d *dispatcher) finish(rec *recorder, r *http.Request) {
 			panic(p) //nolint:forbidigo // net/http ends the connection
 		}
 		d.logger.Error("handler panicked", zap.String("route", rec.route), zap.Any("panic", p), zap.ByteString("stack", debug.Stack()))
-		if rec.wrote {
+		switch {
+		case rec.parked != nil:
+			rec.parked.Abort()
+		case rec.wrote:
 			defer panic(http.ErrAbortHandler) //nolint:forbidigo // half an answer must not look whole
-		} else {
+		default:
 			http.Error(rec, "internal error", http.StatusInternalServerError)
 		}
 	}
@@ -54,17 +65,34 @@ func (d *dispatcher) finish(rec *recorder, r *http.Request) {
 // recorder is the response writer that mounted handlers get.
 type recorder struct {
 	http.ResponseWriter
-	route string
-	wrote bool
+	route   string
+	wrote   bool
+	request *http.Request
+	lot     parkingLot
+	parked  *mux.Parked
 }
 
 var (
 	_ plugin.RouteNamer = (*recorder)(nil)
+	_ plugin.Parker     = (*recorder)(nil)
 	_ http.Flusher      = (*recorder)(nil)
 )
 
 // NameRoute implements plugin.RouteNamer.
 func (r *recorder) NameRoute(pattern string) { r.route = pattern }
+
+// Park implements plugin.Parker.
+func (r *recorder) Park(until time.Time, over func(gone bool)) (plugin.Parked, bool) {
+	if r.wrote || r.parked != nil {
+		return nil, false
+	}
+	p, ok := r.lot.Park(r.ResponseWriter, r.request, until, over)
+	if !ok {
+		return nil, false
+	}
+	r.parked = p
+	return p, true
+}
 
 // WriteHeader implements http.ResponseWriter.
 func (r *recorder) WriteHeader(status int) {

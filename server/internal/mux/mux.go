@@ -7,8 +7,12 @@
 // Over TLS the negotiated protocol decides, and without one the first bytes
 // inside do. HTTP/2 that is not gRPC is not served.
 //
-// A Mux owns the goroutine of Serve and one per connection that is being looked
-// at; Close ends and joins them. The servers behind HTTP and GRPC own the
+// A request over HTTP can be parked: its connection leaves the server of HTTP,
+// with its goroutine and buffers, until it was answered and the next request
+// begins (GOAL-16).
+//
+// A Mux owns the goroutine of Serve, one per connection that is being looked at
+// or parked, and those that send answers; Close ends and joins them. The servers behind HTTP and GRPC own the
 // connections they accept.
 package mux
 
@@ -35,6 +39,9 @@ type Options struct {
 	OnlyGRPC bool
 	Admit    *Admission // nil: no limit
 	Logger   *zap.Logger
+	// Idle is how long a client may take for its next request after the answer to
+	// a parked one; 0: no limit.
+	Idle time.Duration
 }
 
 // Mux splits one listener into two.
@@ -44,6 +51,7 @@ type Mux struct {
 	tls      *tls.Config
 	http     *queue
 	grpc     *queue
+	lot      *lot
 
 	mu      sync.Mutex // guards looking and closed
 	looking map[net.Conn]struct{}
@@ -60,10 +68,12 @@ const (
 
 // New returns a mux over a bound listener. It accepts nothing before Serve.
 func New(l net.Listener, o Options) *Mux {
-	return &Mux{
+	m := &Mux{
 		listener: l, options: o, tls: o.negotiate(),
 		http: newQueue(l.Addr()), grpc: newQueue(l.Addr()), looking: map[net.Conn]struct{}{},
 	}
+	m.lot = newLot(m, o.Idle)
+	return m
 }
 
 // HTTP is the listener of HTTP/1.1 connections.
@@ -107,7 +117,8 @@ func wait(d time.Duration) {
 }
 
 // Close stops accepting, closes the connections that are being looked at, and
-// ends the listeners of both servers. Connections they have are theirs.
+// ends the listeners of both servers. Connections they have are theirs. Parked
+// ones get the answers that were given, then all of them are closed.
 func (m *Mux) Close() error {
 	m.mu.Lock()
 	was := m.closed
@@ -121,8 +132,10 @@ func (m *Mux) Close() error {
 	}
 	err := m.listener.Close()
 	m.group.Wait()
+	m.lot.flush()
 	m.http.end()
 	m.grpc.end()
+	m.lot.close()
 	return err
 }
 
