@@ -49,6 +49,9 @@ func (s *setup) steady(rep *report) error {
 	if s.o.sustained == 0 || s.o.only != nil {
 		return nil
 	}
+	if err := s.up("etcd"); err != nil {
+		return err
+	}
 	for _, t := range append([]*target{s.ceilings["etcd"]}, s.servers...) {
 		open := openPublish(small)
 		if t == s.ceilings["etcd"] {
