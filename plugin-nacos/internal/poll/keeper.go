@@ -100,10 +100,13 @@ func (k *Keeper) Join(ctx context.Context, p *Poll) (*Waiting, []*Line, error) {
 func (k *Keeper) wake(key configstore.Key) {
 	now, err := k.configs.Head(context.Background(), key, true)
 	k.end(key, func(w *Waiting, n int) (bool, []*Line) {
-		if err != nil {
+		switch {
+		case err != nil:
 			return true, nil
+		case config.SameContent(w.heads[n], now):
+			return false, nil
 		}
-		return !config.SameContent(w.heads[n], now), []*Line{&w.poll.Lines[n]}
+		return true, []*Line{&w.poll.Lines[n]}
 	})
 }
 

@@ -147,6 +147,7 @@ func TestEnds(t *testing.T) {
 	w.Tell(late.tell)
 	w = r.join(t, r.on(t, "a"))
 	w.Tell(over.tell)
+	r.publish(t, "a", "one") // a change of no content is not told later either
 	w.Over(false)
 	w.Over(false)
 	w = r.join(t, r.on(t, "a"))

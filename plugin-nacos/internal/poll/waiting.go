@@ -84,8 +84,11 @@ func (w *Waiting) due(n int, why func(w *Waiting, n int) (bool, []*Line)) bool {
 	if w.heads == nil || w.ended {
 		return false
 	}
-	w.ended, w.changed = why(w, n)
-	return w.ended
+	ended, changed := why(w, n)
+	if ended {
+		w.ended, w.changed = true, changed
+	}
+	return ended
 }
 
 // end ends the poll with nothing, and says whether it was this call that did.
