@@ -22,12 +22,7 @@ type dispatcher struct {
 	inproc.Mounts
 	counts *counts
 	logger *zap.Logger
-	lot    parkingLot
-}
-
-// parkingLot keeps requests waiting.
-type parkingLot interface {
-	Park(w http.ResponseWriter, r *http.Request, until time.Time, over func(gone bool)) (*mux.Parked, bool)
+	mux    *mux.Mux // keeps parked requests
 }
 
 // ServeHTTP implements http.Handler.
@@ -38,7 +33,7 @@ func (d *dispatcher) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		http.NotFound(w, r)
 		return
 	}
-	rec := &recorder{ResponseWriter: w, route: m.Prefix, request: r, lot: d.lot}
+	rec := &recorder{ResponseWriter: w, route: m.Prefix, request: r, mux: d.mux}
 	defer d.finish(rec, r)
 	m.Handler.ServeHTTP(rec, r)
 }
@@ -68,7 +63,7 @@ type recorder struct {
 	route   string
 	wrote   bool
 	request *http.Request
-	lot     parkingLot
+	mux     *mux.Mux
 	parked  *mux.Parked
 }
 
@@ -86,7 +81,7 @@ func (r *recorder) Park(until time.Time, over func(gone bool)) (plugin.Parked, b
 	if r.wrote || r.parked != nil {
 		return nil, false
 	}
-	p, ok := r.lot.Park(r.ResponseWriter, r.request, until, over)
+	p, ok := r.mux.Park(r.ResponseWriter, r.request, until, over)
 	if !ok {
 		return nil, false
 	}

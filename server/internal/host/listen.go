@@ -142,7 +142,7 @@ func (h *Host) serveShared(b *bound, counts *counts) {
 		TLS: h.settings.TLS, Plaintext: h.settings.Plaintext, OnlyGRPC: d.Len() == 0,
 		Admit: h.settings.Admission, Logger: h.logger, Idle: idleTimeout,
 	})
-	d.lot = b.mux
+	d.mux = b.mux
 	b.http = &http.Server{
 		Handler: d, MaxHeaderBytes: maxHeader, ReadHeaderTimeout: readHeaderTimeout, IdleTimeout: idleTimeout,
 		ErrorLog: zap.NewStdLog(h.logger.Named("http")),
