@@ -7,22 +7,24 @@ import (
 	"testing"
 	"time"
 
+	"github.com/easynet-cn/batata/e2e/drive"
 	"github.com/easynet-cn/batata/e2e/node"
 	"github.com/easynet-cn/batata/e2e/sdk/wire"
 )
 
 // client is one client of an SDK, as an application has it.
 type client struct {
-	*driver
+	*drive.Driver
+	sdk
 	name string
 }
 
 // connect makes a client that talks to the node.
-func (d *driver) connect(t *testing.T, n *node.Node, name string) client {
+func (s sdk) connect(t *testing.T, d *drive.Driver, n *node.Node, name string) client {
 	t.Helper()
-	c := client{d, name}
+	c := client{d, s, name}
 	c.must(t, wire.Command{
-		Op: wire.Connect, Server: fmt.Sprintf("127.0.0.1:%d", n.Port), Dir: filepath.Join(d.dir, name),
+		Op: wire.Connect, Server: fmt.Sprintf("127.0.0.1:%d", n.Port), Dir: filepath.Join(d.Dir, name),
 	})
 	return c
 }
@@ -31,7 +33,7 @@ func (d *driver) connect(t *testing.T, n *node.Node, name string) client {
 func (c client) do(t *testing.T, cmd wire.Command) wire.Message {
 	t.Helper()
 	cmd.Client = c.name
-	return c.call(t, cmd)
+	return c.Call(t, cmd)
 }
 
 // must is do for a call that has to succeed.
@@ -55,7 +57,7 @@ func (c client) publish(t *testing.T, i wire.Item, content string) {
 func (c client) get(t *testing.T, i wire.Item) wire.Message {
 	t.Helper()
 	var m wire.Message
-	eventually(t, callLimit, "the SDK reads "+i.DataID, func() bool {
+	eventually(t, drive.CallLimit, "the SDK reads "+i.DataID, func() bool {
 		m = c.do(t, wire.Command{Op: wire.Get, Item: i})
 		return c.limited == "" || !strings.Contains(m.Error, c.limited)
 	})
@@ -73,21 +75,19 @@ func (c client) wantContent(t *testing.T, i wire.Item, want string) {
 // before it are older news. It returns false when none came within the limit.
 func (c client) until(t *testing.T, i wire.Item, limit time.Duration, holds func(wire.Message) bool) bool {
 	t.Helper()
-	c.mu.Lock()
-	f := c.feed(c.name, i)
-	c.mu.Unlock()
+	f := c.Feed(c.name, i)
 	deadline := time.NewTimer(limit)
 	defer deadline.Stop()
 	for {
-		for m, ok := f.next(); ok; m, ok = f.next() {
+		for m, ok := f.Next(); ok; m, ok = f.Next() {
 			if holds(m) {
 				return true
 			}
 			t.Logf("%s was told %q %v before", c.name, short(m.Content), m.Instances)
 		}
 		select {
-		case <-f.more:
-		case <-c.done:
+		case <-f.More():
+		case <-c.Done():
 			t.Fatalf("the driver of %s ended", c.name)
 		case <-deadline.C:
 			return false

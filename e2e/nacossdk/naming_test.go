@@ -9,6 +9,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/easynet-cn/batata/e2e/drive"
 	"github.com/easynet-cn/batata/e2e/sdk/wire"
 )
 
@@ -91,7 +92,7 @@ func (r run) discover(t *testing.T) {
 	}
 
 	// A later subscriber is told what is there.
-	late := r.writer.connect(t, r.node, "late")
+	late := r.connect(t, r.writer.Driver, r.node, "late")
 	late.must(t, wire.Command{Op: wire.Subscribe, Item: orders})
 	if !r.quietSubscribe {
 		late.untilInstances(t, orders, told, one, two)
@@ -158,7 +159,7 @@ func (r run) wantListed(t *testing.T, i wire.Item, limit time.Duration, want ...
 // listed asks the server itself (NAC-H1N-06).
 func (r run) listed(i wire.Item) ([]wire.Instance, error) {
 	q := url.Values{"serviceName": {i.Service}, "groupName": {i.Group}}
-	alone := http.Client{Timeout: callLimit, Transport: &http.Transport{DisableKeepAlives: true}}
+	alone := http.Client{Timeout: drive.CallLimit, Transport: &http.Transport{DisableKeepAlives: true}}
 	resp, err := alone.Get(r.node.URL() + "/nacos/v1/ns/instance/list?" + q.Encode())
 	if err != nil {
 		return nil, err

@@ -31,11 +31,11 @@ const (
 func TestSDK(t *testing.T) {
 	t.Parallel()
 	for _, s := range sdks {
-		t.Run(s.name, func(t *testing.T) {
+		t.Run(s.Name, func(t *testing.T) {
 			t.Parallel()
 			n := node.Run(t, node.Options{})
-			d := s.start(t)
-			r := run{sdk: s, node: n, writer: d.connect(t, n, "writer"), reader: d.connect(t, n, "reader")}
+			d := s.Start(t)
+			r := run{sdk: s, node: n, writer: s.connect(t, d, n, "writer"), reader: s.connect(t, d, n, "reader")}
 			t.Run("publish and read", r.publishAndRead)
 			t.Run("listen", r.listen)
 			t.Run("discover", r.discover)

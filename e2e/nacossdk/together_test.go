@@ -5,6 +5,7 @@ import (
 	"slices"
 	"testing"
 
+	"github.com/easynet-cn/batata/e2e/drive"
 	"github.com/easynet-cn/batata/e2e/node"
 	"github.com/easynet-cn/batata/e2e/sdk/wire"
 )
@@ -14,13 +15,13 @@ import (
 func TestTogether(t *testing.T) {
 	t.Parallel()
 	n := node.Run(t, node.Options{})
-	drivers := make([]*driver, len(sdks))
+	drivers := make([]*drive.Driver, len(sdks))
 	for i, s := range sdks {
-		drivers[i] = s.start(t) // all at a time: some take a second
+		drivers[i] = s.Start(t) // all at a time: some take a second
 	}
 	clients := make(together, len(sdks))
 	for i, d := range drivers {
-		clients[i] = d.connect(t, n, sdks[i].name)
+		clients[i] = sdks[i].connect(t, d, n, sdks[i].Name)
 	}
 	t.Run("configs", clients.configs)
 	t.Run("services", clients.services)
@@ -65,7 +66,7 @@ func (clients together) services(t *testing.T) {
 		c.untilInstances(t, mixed, told, all...)
 	}
 	dead := slices.IndexFunc(clients, func(c client) bool { return c.name == "java-3.2.1" })
-	clients[dead].kill()
+	clients[dead].Kill()
 	for i, c := range clients {
 		if i != dead {
 			c.untilInstances(t, mixed, told, slices.Delete(slices.Clone(all), dead, dead+1)...)

@@ -8,6 +8,7 @@ import (
 	"os"
 	"path/filepath"
 	"strconv"
+	"strings"
 
 	"github.com/nacos-group/nacos-sdk-go/v2/clients"
 	"github.com/nacos-group/nacos-sdk-go/v2/clients/config_client"
@@ -107,17 +108,29 @@ func instances(found []model.Instance) []wire.Instance {
 	return list
 }
 
-func connect(c wire.Command) (client, error) {
-	host, text, err := net.SplitHostPort(c.Server)
-	if err != nil {
-		return client{}, err
+// servers reads the addresses of a command.
+func servers(list string) (out []constant.ServerConfig, err error) {
+	for server := range strings.SplitSeq(list, ",") {
+		host, text, err := net.SplitHostPort(server)
+		if err != nil {
+			return nil, err
+		}
+		port, err := strconv.ParseUint(text, 10, 16)
+		if err != nil {
+			return nil, err
+		}
+		out = append(out, *constant.NewServerConfig(host, port))
 	}
-	port, err := strconv.ParseUint(text, 10, 16)
+	return out, nil
+}
+
+func connect(c wire.Command) (client, error) {
+	servers, err := servers(c.Server)
 	if err != nil {
 		return client{}, err
 	}
 	param := vo.NacosClientParam{
-		ServerConfigs: []constant.ServerConfig{*constant.NewServerConfig(host, port)},
+		ServerConfigs: servers,
 		ClientConfig: constant.NewClientConfig(
 			constant.WithNotLoadCacheAtStart(true),
 			constant.WithLogDir(filepath.Join(c.Dir, "log")),

@@ -37,9 +37,11 @@ const (
 type Command struct {
 	ID     int    `json:"id"` // from 1
 	Op     string `json:"op"`
-	Client string `json:"client"`           // a driver has many clients of its SDK, by name
-	Server string `json:"server,omitempty"` // host:port
-	Dir    string `json:"dir,omitempty"`    // for caches and logs of this client
+	Client string `json:"client"` // a driver has many clients of its SDK, by name
+	// Server is host:port; the drivers of Java, of Python over gRPC and go2 take
+	// several, with commas between.
+	Server string `json:"server,omitempty"`
+	Dir    string `json:"dir,omitempty"` // for caches and logs of this client
 	Item
 	Content  string    `json:"content,omitempty"`
 	Instance *Instance `json:"instance,omitempty"`

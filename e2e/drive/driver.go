@@ -1,9 +1,16 @@
-package nacossdk
+// Package drive runs the drivers of foreign SDKs (folder sdk beside this one) for
+// the end-to-end suites: it starts them, sends them commands and keeps what they
+// tell, in the words of package wire.
+//
+// A Driver owns its child process and the goroutine that reads from it; both end
+// with the test.
+package drive
 
 import (
 	"bufio"
 	"bytes"
 	"encoding/json"
+	"fmt"
 	"io"
 	"os"
 	"os/exec"
@@ -17,19 +24,17 @@ import (
 )
 
 const (
-	// callLimit bounds one call of an SDK, the start of its runtime included.
-	callLimit = 60 * time.Second
+	// CallLimit bounds one call of an SDK, the start of its runtime included.
+	CallLimit = 60 * time.Second
 	// logTail is how much of the log of a driver a failed test shows.
 	logTail = 12 << 10
 )
 
-// driver is a running child process with one SDK.
-//
-// It owns a goroutine that reads the child's messages, which ends with the
-// child, and the child ends with the test.
-type driver struct {
-	sdk
-	dir string // of the child: its home, its caches and logs
+// Driver is a running child process with one SDK.
+type Driver struct {
+	Dir string // of the child: its home, its caches and logs
+
+	writing sync.Mutex // guards in
 
 	in   io.WriteCloser
 	kill func()        // ends the child and what it started; idempotent
@@ -38,7 +43,7 @@ type driver struct {
 	mu      sync.Mutex // guards what follows
 	last    int        // number of the last command
 	pending map[int]chan wire.Message
-	feeds   map[feedKey]*feed
+	feeds   map[feedKey]*Feed
 	log     bytes.Buffer
 }
 
@@ -47,20 +52,20 @@ type feedKey struct {
 	item   wire.Item
 }
 
-// start runs the driver of the SDK.
-func (s sdk) start(t *testing.T) *driver {
+// Start runs the driver of the SDK.
+func (s SDK) Start(t *testing.T) *Driver {
 	t.Helper()
-	d := &driver{
-		sdk: s, dir: t.TempDir(), done: make(chan struct{}),
-		pending: map[int]chan wire.Message{}, feeds: map[feedKey]*feed{},
+	d := &Driver{
+		Dir: t.TempDir(), done: make(chan struct{}),
+		pending: map[int]chan wire.Message{}, feeds: map[feedKey]*Feed{},
 	}
-	argv := s.argv(d.dir)
+	argv := s.argv(d.Dir)
 	if _, err := os.Stat(cache(s.needs)); err != nil {
 		t.Fatalf("%v: run make sdk-drivers first", err)
 	}
 	cmd := exec.Command(argv[0], argv[1:]...)
-	cmd.Dir = d.dir
-	cmd.Env = append(os.Environ(), "HOME="+d.dir)
+	cmd.Dir = d.Dir
+	cmd.Env = append(os.Environ(), "HOME="+d.Dir)
 	if s.env != nil {
 		cmd.Env = append(cmd.Env, s.env(t)...)
 	}
@@ -97,7 +102,7 @@ func (s sdk) start(t *testing.T) *driver {
 }
 
 // read dispatches the messages of the child until its output ends.
-func (d *driver) read(out io.Reader) {
+func (d *Driver) read(out io.Reader) {
 	lines := bufio.NewReader(out)
 	for {
 		line, err := lines.ReadBytes('\n')
@@ -113,7 +118,7 @@ func (d *driver) read(out io.Reader) {
 	}
 }
 
-func (d *driver) dispatch(m wire.Message) {
+func (d *Driver) dispatch(m wire.Message) {
 	d.mu.Lock()
 	defer d.mu.Unlock()
 	if m.Event != "" {
@@ -127,18 +132,57 @@ func (d *driver) dispatch(m wire.Message) {
 }
 
 // feed returns the events about the item that the client was told; d.mu is held.
-func (d *driver) feed(client string, item wire.Item) *feed {
+func (d *Driver) feed(client string, item wire.Item) *Feed {
 	key := feedKey{client, item}
 	if d.feeds[key] == nil {
-		d.feeds[key] = &feed{more: make(chan struct{}, 1)}
+		d.feeds[key] = &Feed{more: make(chan struct{}, 1)}
 	}
 	return d.feeds[key]
 }
 
-// call sends a command and returns its answer.
-func (d *driver) call(t *testing.T, c wire.Command) wire.Message {
+// Feed returns the events about the item that the client was told.
+func (d *Driver) Feed(client string, item wire.Item) *Feed {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	return d.feed(client, item)
+}
+
+// Done is closed when the child has ended.
+func (d *Driver) Done() <-chan struct{} { return d.done }
+
+// Kill ends the child and what it started; idempotent.
+func (d *Driver) Kill() { d.kill() }
+
+// Call sends a command and returns its answer; without one the test ends.
+func (d *Driver) Call(t *testing.T, c wire.Command) wire.Message {
 	t.Helper()
+	m, err := d.Ask(c)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return m
+}
+
+// Ask is Call for any goroutine: an error says that there is no answer.
+func (d *Driver) Ask(c wire.Command) (wire.Message, error) {
 	answer := make(chan wire.Message, 1)
+	if err := d.send(c, answer); err != nil {
+		return wire.Message{}, fmt.Errorf("%s: the driver takes no command: %w", c.Op, err)
+	}
+	limit := time.NewTimer(CallLimit)
+	defer limit.Stop()
+	select {
+	case m := <-answer:
+		return m, nil
+	case <-d.done:
+		return wire.Message{}, fmt.Errorf("%s: the driver ended", c.Op)
+	case <-limit.C:
+		return wire.Message{}, fmt.Errorf("%s: no answer within %v", c.Op, CallLimit)
+	}
+}
+
+// send writes one command; the lock keeps lines whole.
+func (d *Driver) send(c wire.Command, answer chan wire.Message) error {
 	d.mu.Lock()
 	d.last++
 	c.ID = d.last
@@ -146,30 +190,20 @@ func (d *driver) call(t *testing.T, c wire.Command) wire.Message {
 	d.mu.Unlock()
 	line, err := json.Marshal(c)
 	if err != nil {
-		t.Fatal(err)
+		return err
 	}
-	if _, err := d.in.Write(append(line, '\n')); err != nil {
-		t.Fatalf("%s: the driver takes no command: %v", c.Op, err)
-	}
-	limit := time.NewTimer(callLimit)
-	defer limit.Stop()
-	select {
-	case m := <-answer:
-		return m
-	case <-d.done:
-		t.Fatalf("%s: the driver ended", c.Op)
-	case <-limit.C:
-		t.Fatalf("%s: no answer within %v", c.Op, callLimit)
-	}
-	return wire.Message{}
+	d.writing.Lock()
+	defer d.writing.Unlock()
+	_, err = d.in.Write(append(line, '\n'))
+	return err
 }
 
-func (d *driver) note(text string) { _, _ = logWriter{d}.Write([]byte(text)) }
+func (d *Driver) note(text string) { _, _ = logWriter{d}.Write([]byte(text)) }
 
 // files returns the ends of the logs that the SDK wrote into its folder.
-func (d *driver) files() string {
+func (d *Driver) files() string {
 	var out bytes.Buffer
-	_ = filepath.WalkDir(d.dir, func(path string, e os.DirEntry, err error) error {
+	_ = filepath.WalkDir(d.Dir, func(path string, e os.DirEntry, err error) error {
 		if err != nil {
 			return err
 		}
@@ -193,39 +227,10 @@ func tail(b []byte) []byte {
 }
 
 // logWriter appends to the log of the driver.
-type logWriter struct{ d *driver }
+type logWriter struct{ d *Driver }
 
 func (w logWriter) Write(b []byte) (int, error) {
 	w.d.mu.Lock()
 	defer w.d.mu.Unlock()
 	return w.d.log.Write(b)
-}
-
-// feed is a queue of events; bounded by the length of a test.
-type feed struct {
-	mu     sync.Mutex // guards events
-	events []wire.Message
-	more   chan struct{} // holds one token when there is something new
-}
-
-func (f *feed) add(m wire.Message) {
-	f.mu.Lock()
-	f.events = append(f.events, m)
-	f.mu.Unlock()
-	select {
-	case f.more <- struct{}{}:
-	default:
-	}
-}
-
-// next takes the oldest event.
-func (f *feed) next() (wire.Message, bool) {
-	f.mu.Lock()
-	defer f.mu.Unlock()
-	if len(f.events) == 0 {
-		return wire.Message{}, false
-	}
-	m := f.events[0]
-	f.events = f.events[1:]
-	return m, true
 }
