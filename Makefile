@@ -127,12 +127,12 @@ $(SDK)/node.ok: e2e/sdk/node/package.json e2e/sdk/node/package-lock.json e2e/sdk
 
 BENCH_FLAGS ?=
 BENCH := cd e2e/bench && GOWORK=off go run . -server $(CURDIR)/bin/batata -out $(CURDIR)/docs/benchmarks.md
-LONG  := -sustained 5m -resident 100000,1000000
+LONG  := -sustained 5m -resident 100000,1000000 -failovers 10
 PEER  := r-nacos=RNACOS_HTTP_PORT=$$PORT RNACOS_GRPC_PORT=$$GRPC_PORT RNACOS_HTTP_CONSOLE_PORT=0 \
 	RNACOS_SDK_HOST=127.0.0.1 RNACOS_DATA_DIR=$$DATA exec $(CURDIR)/.cache/peers/bin/rnacos
 
 .PHONY: bench bench-full bench-peers
-bench: build ## one document with in-run ceilings, into docs/benchmarks.md; 25 minutes
+bench: build ## one document with in-run ceilings, into docs/benchmarks.md; 30 minutes
 	$(BENCH) $(BENCH_FLAGS)
 
 bench-full: build ## the same with the rows that take long

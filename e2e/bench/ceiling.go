@@ -28,7 +28,7 @@ func serveCeiling(ctx context.Context, o options) error {
 	case "grpc":
 		return serveGRPC(ctx, o.addr)
 	case "etcd":
-		return serveEtcd(ctx, o.addr, o.dir)
+		return serveEtcd(ctx, o)
 	}
 	return fmt.Errorf("no ceiling %q", o.ceiling)
 }
@@ -189,14 +189,15 @@ func serveGRPC(ctx context.Context, addr string) error {
 	return s.Serve(l)
 }
 
-func serveEtcd(ctx context.Context, addr, dir string) error {
-	_, port, err := net.SplitHostPort(addr)
+// serveEtcd is one member, alone or one of several.
+func serveEtcd(ctx context.Context, o options) error {
+	_, port, err := net.SplitHostPort(o.addr)
 	if err != nil {
 		return err
 	}
 	c := embed.NewConfig()
 	c.QuotaBackendBytes = 8 << 30 // five minutes of puts fill the default
-	c.Dir, c.LogLevel = filepath.Join(dir, "etcd"), "error"
+	c.Dir, c.LogLevel = filepath.Join(o.dir, "etcd"), "error"
 	client := url.URL{Scheme: "http", Host: "127.0.0.1:" + port}
 	peer := url.URL{Scheme: "http", Host: "127.0.0.1:0"}
 	if p, err := freePort(); err == nil {
@@ -205,6 +206,14 @@ func serveEtcd(ctx context.Context, addr, dir string) error {
 	c.ListenClientUrls, c.AdvertiseClientUrls = []url.URL{client}, []url.URL{client}
 	c.ListenPeerUrls, c.AdvertisePeerUrls = []url.URL{peer}, []url.URL{peer}
 	c.InitialCluster = c.InitialClusterFromName(c.Name)
+	if o.cluster != "" {
+		u, err := etcdPeer(o.name, o.cluster)
+		if err != nil {
+			return err
+		}
+		c.Name, c.InitialCluster = o.name, o.cluster
+		c.ListenPeerUrls, c.AdvertisePeerUrls = []url.URL{*u}, []url.URL{*u}
+	}
 	e, err := embed.StartEtcd(c)
 	if err != nil {
 		return err

@@ -59,11 +59,17 @@ func (c *grpcCaller) do(n int) error { return c.send(c.request(n)) }
 
 // send makes one call with a prepared request.
 func (c *grpcCaller) send(req []byte) error {
-	var answer []byte
-	if err := c.conn.Invoke(context.Background(), c.method, &req, &answer); err != nil {
+	answer, err := c.ask(context.Background(), req)
+	if err != nil {
 		return err
 	}
 	return c.check(answer)
+}
+
+// ask returns the answer to a prepared request.
+func (c *grpcCaller) ask(ctx context.Context, req []byte) (answer []byte, err error) {
+	err = c.conn.Invoke(ctx, c.method, &req, &answer)
+	return answer, err
 }
 
 // register makes the connection one the server knows: check, then setup on the

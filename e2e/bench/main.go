@@ -2,7 +2,8 @@
 //
 // It starts the server it is given, and as ceilings an echo server (H), a
 // grpc-go server (G) and an etcd member (E1), each as a process of its own on
-// loopback with its default durability, and drives all of them with the same
+// loopback with its default durability, or three members of ours and three of etcd
+// (E3), and drives all of them with the same
 // clients, interleaved. Figures of a shared machine mean little by themselves:
 // read the ratios. Any server that speaks the same protocol can be added as a
 // peer, by its base URL or by the command that starts it; what a peer cannot do is
@@ -46,6 +47,9 @@ type options struct {
 	items     int           // resident configs of the start measurement
 	crowds    []int         // sizes of the audiences
 	resident  []int         // instances
+	failovers int
+	name      string // child mode: of a member of a cluster
+	cluster   string // child mode: its members
 	only      *regexp.Regexp
 }
 
@@ -57,6 +61,9 @@ func run() error {
 	flag.StringVar(&o.addr, "addr", "", "address of the ceiling (internal)")
 	flag.StringVar(&o.dir, "dir", "", "data directory of the ceiling (internal)")
 	flag.StringVar(&o.out, "out", "", "markdown file to write the tables to")
+	flag.StringVar(&o.name, "name", "", "name of the member (internal)")
+	flag.StringVar(&o.cluster, "cluster", "", "members of the cluster of the ceiling (internal)")
+	flag.IntVar(&o.failovers, "failovers", 3, "how often the leader of a cluster is ended in each way, 0 to leave it out")
 	flag.DurationVar(&o.cell, "cell", 5*time.Second, "length of one measurement")
 	flag.IntVar(&o.rounds, "rounds", 3, "interleaved rounds; the tables show medians")
 	flag.DurationVar(&o.sustained, "sustained", 0, "length of the sustained publish, 0 to leave it out; its goal is for 5m")

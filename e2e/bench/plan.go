@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"slices"
 	"time"
 )
 
@@ -38,7 +39,8 @@ func measure(ctx context.Context, o options) error {
 		return err
 	}
 	for _, step := range []func(*report) error{
-		s.startup, s.throughput, s.steady, s.fanout, s.single, s.latency, s.beating, s.restart, s.residents, s.idle,
+		s.startup, s.throughput, s.steady, s.trios, s.failover,
+		s.fanout, s.single, s.latency, s.beating, s.restart, s.residents, s.idle,
 	} {
 		err := step(rep)
 		s.down()
@@ -96,22 +98,26 @@ func (s *setup) down() {
 
 // throughput measures every row, servers and ceiling in turn, for some rounds.
 func (s *setup) throughput(rep *report) error {
-	for _, part := range [][]row{append(readRows(), namingRows()...), publishRows()} {
-		for _, r := range part {
-			if !s.wants(r.name) {
-				continue
-			}
-			if len(s.servers) == 0 {
-				if err := s.up("http", "grpc", "etcd"); err != nil {
-					return err
-				}
-			}
-			m, err := s.row(r)
-			if err != nil {
-				return fmt.Errorf("%s: %w", r.name, err)
-			}
-			rep.rows = append(rep.rows, m)
+	rows := slices.Concat(readRows(), namingRows(), publishRows())
+	return s.rows(&rep.rows, rows, func() error { return s.up("http", "grpc", "etcd") })
+}
+
+// rows measures those that are wanted, on what up starts.
+func (s *setup) rows(into *[]measured, rows []row, up func() error) error {
+	for _, r := range rows {
+		if !s.wants(r.name) {
+			continue
 		}
+		if len(s.servers) == 0 {
+			if err := up(); err != nil {
+				return err
+			}
+		}
+		m, err := s.row(r)
+		if err != nil {
+			return fmt.Errorf("%s: %w", r.name, err)
+		}
+		*into = append(*into, m)
 	}
 	return nil
 }

@@ -19,7 +19,7 @@ type report struct {
 	binary                int64
 	startEmpty, startFull time.Duration
 	rssIdle, rssFull      int64
-	rows                  []measured
+	rows, trios           []measured
 	sustained             []steadyRow
 	tables                []*table
 }
@@ -64,7 +64,7 @@ func note(what, name string, err error) string {
 	return fmt.Sprintf("%s, %s: not measured, %s", what, name, strings.ReplaceAll(text[:min(len(text), 160)], "\n", " "))
 }
 
-var ceilingNames = map[string]string{"http": "H: echo", "grpc": "G: grpc-go", "etcd": "E1: etcd"}
+var ceilingNames = map[string]string{"http": "H: echo", "grpc": "G: grpc-go", "etcd": "E1: etcd", etcdTrio: "E3: etcd, three"}
 
 // shown is the name of a target in a table.
 func shown(name string) string {
@@ -108,6 +108,7 @@ func (r *report) text() []byte {
 	r.head(&b)
 	r.throughput(&b)
 	r.steady(&b)
+	r.three(&b)
 	for _, t := range r.tables {
 		t.write(&b)
 	}
@@ -123,14 +124,27 @@ func (r *report) head(b *bytes.Buffer) {
 }
 
 func (r *report) throughput(b *bytes.Buffer) {
-	if len(r.rows) == 0 {
-		return
-	}
 	t := table{
-		title: "Throughput", intro: "A closed loop on each connection. Over gRPC each connection registers and deregisters by\nturns, every time another port; registering over HTTP goes round 20,000 instances in 100 services, every\ntime with another weight, so that each request changes something.",
-		head: []string{"Row", "Connections", "Server", "per second", "of ceiling", "p50", "p99", "server CPU per request", "Goal"},
+		title: "Throughput",
+		intro: "A closed loop on each connection. Over gRPC each connection registers and deregisters by\nturns, every time another port; registering over HTTP goes round 20,000 instances in 100 services, every\ntime with another weight, so that each request changes something.",
 	}
-	for _, m := range r.rows {
+	t.measured(r.rows)
+	t.write(b)
+}
+
+func (r *report) three(b *bytes.Buffer) {
+	t := table{
+		title: "Three members",
+		intro: "Three processes of each cluster, all syncing to one disk; a third of the connections on each member\nunless said otherwise, for etcd too. Server CPU is that of the three together.",
+	}
+	t.measured(r.trios)
+	t.write(b)
+}
+
+// measured fills a table with rows of requests.
+func (t *table) measured(rows []measured) {
+	t.head = []string{"Row", "Connections", "Server", "per second", "of ceiling", "p50", "p99", "server CPU per request", "Goal"}
+	for _, m := range rows {
 		ceiling := m.by[m.row.ceiling]
 		for _, name := range order(m.by) {
 			res, as, goal := m.by[name], shown(name), ""
@@ -145,7 +159,6 @@ func (r *report) throughput(b *bytes.Buffer) {
 		}
 		t.fail(m.row.name, m.failed)
 	}
-	t.write(b)
 }
 
 func (r *report) steady(b *bytes.Buffer) {

@@ -18,6 +18,8 @@ type target struct {
 	name string
 	url  string   // base URL of the HTTP side; gRPC is its port + 1000
 	proc *process // nil: somebody else's
+
+	members []*member // of a cluster, which has no URL and no process of its own
 }
 
 // ours says whether a failure ends the run.
@@ -39,11 +41,15 @@ func (t *target) grpc() (string, error) {
 	return fmt.Sprintf("%s:%d", u.Hostname(), port+1000), nil
 }
 
-func (t *target) cpu() time.Duration {
-	if t.proc == nil {
-		return 0
+// cpu is what the process has used, or all members together.
+func (t *target) cpu() (sum time.Duration) {
+	for _, m := range t.members {
+		sum += m.cpu()
 	}
-	return t.proc.cpu()
+	if t.proc != nil {
+		sum += t.proc.cpu()
+	}
+	return sum
 }
 
 func (t *target) rss() int64 {
@@ -54,9 +60,23 @@ func (t *target) rss() int64 {
 }
 
 func (t *target) stop() {
+	for _, m := range t.members {
+		m.stop()
+	}
 	if t.proc != nil {
 		t.proc.stop()
 	}
+}
+
+// metrics is the page of metrics; empty when the server does not answer.
+func (t *target) metrics() string {
+	resp, err := client.Get(t.url + "/metrics")
+	if err != nil {
+		return ""
+	}
+	defer resp.Body.Close()
+	b, _ := io.ReadAll(resp.Body)
+	return string(b)
 }
 
 // ready says whether the server answers as ready.
