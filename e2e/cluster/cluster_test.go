@@ -1,125 +1,135 @@
 package cluster
 
 import (
+	"errors"
 	"os"
 	"strings"
 	"syscall"
 	"testing"
 	"time"
 
-	"go.uber.org/goleak"
+	"github.com/easynet-cn/batata/e2e/cluster/members"
 )
 
-func TestMain(m *testing.M) {
-	goleak.VerifyTestMain(m, goleak.IgnoreTopFunction("net/http.(*persistConn).readLoop"), goleak.IgnoreTopFunction("net/http.(*persistConn).writeLoop"))
-}
+var errStillLeads = errors.New("it still leads")
 
 // REL-10: the leader is killed under load, several times; nothing that was
 // acknowledged is lost, and the others go on within two elections.
 func TestLeaderKilled(t *testing.T) {
-	m := run(t)
-	l := m.load(6)
-	for range 3 {
-		l.more(t, 20)
-		lead := m.leader()
+	s := newSite(t, members.Options{})
+	for range either(2, 6) {
+		s.more(10)
+		lead := s.c.Leader()
 		begin := time.Now()
-		m.nodes[lead].Kill()
-		next := m.leader(lead)
+		s.c.Nodes[lead].Kill()
+		next := s.c.Leader(lead)
 		t.Logf("member %d led %v after member %d was killed", next, time.Since(begin).Round(time.Millisecond), lead)
-		l.more(t, 5)
-		if err := m.nodes[lead].Start(t.Context()); err != nil {
-			t.Fatal(err)
-		}
-		m.voters(3)
+		s.more(5)
+		s.restart(lead)
+		s.c.Voters(3)
 	}
-	acked := l.acked()
-	fails, gap := l.stop(t, m)
-	t.Logf("%d writes acknowledged, %d failed, longest pause of a writer %v", acked, fails, gap.Round(time.Millisecond))
+	s.judge()
 }
 
 // REL-10, GOAL-21: members are stopped and started one after another under load,
 // the leader included; a write fails only when its own member is down.
 func TestRollingRestart(t *testing.T) {
-	m := run(t)
-	l := m.load(6)
+	s := newSite(t, members.Options{})
 	for i := range 3 {
-		l.more(t, 10)
-		m.nodes[i].Stop()
-		l.more(t, 5)
-		if err := m.nodes[i].Start(t.Context()); err != nil {
-			t.Fatal(err)
-		}
-		m.voters(3)
+		s.more(5)
+		s.c.Nodes[i].Stop()
+		s.more(5)
+		s.restart(i)
+		s.c.Voters(3)
 	}
-	acked := l.acked()
-	fails, gap := l.stop(t, m)
-	t.Logf("%d writes acknowledged, %d failed, longest pause of a writer %v", acked, fails, gap.Round(time.Millisecond))
+	o, _ := s.judge()
 	// Each writer may lose what was under way at a stop, and the connections
 	// that it finds closed: no more.
-	if limit := int64(len(l.writers)) * 3 * 3; fails > limit {
-		t.Errorf("failed writes = %d, want at most %d", fails, limit)
+	if limit := int64(len(s.writers.all)) * 3 * 3; o.fails > limit {
+		t.Errorf("failed writes = %d, want at most %d", o.fails, limit)
+	}
+	if o.gap > 2*time.Second {
+		t.Errorf("a writer paused for %v: leadership was not handed over", o.gap)
 	}
 }
 
 // REL-09: the leader is paused for longer than an election; when it wakes up, it
-// does not believe that it leads, and what the others have taken meanwhile is
-// there.
+// does not believe that it leads, answers no read with what is old, and what the
+// others have taken meanwhile is there.
 func TestLeaderPaused(t *testing.T) {
-	m := run(t)
-	l := m.load(6)
-	l.more(t, 10)
-	lead := m.leader()
-	m.nodes[lead].Signal(syscall.SIGSTOP)
-	next := m.leader(lead)
-	pause := time.NewTimer(3 * time.Second)
-	defer pause.Stop()
-	<-pause.C
-	m.nodes[lead].Signal(syscall.SIGCONT)
-	eventually(t, "it follows", func() error {
-		if strings.Contains(m.metrics(lead), "\nbatata_core_leader 1") {
-			return errStillLeads
-		}
-		return nil
-	})
-	l.more(t, 10)
-	if got := m.leader(); got != next {
-		t.Logf("member %d leads, not %d", got, next)
+	s := newSite(t, members.Options{})
+	for range either(1, 3) {
+		s.more(30)
+		lead := s.c.Leader()
+		s.c.Nodes[lead].Signal(syscall.SIGSTOP)
+		next := s.c.Leader(lead)
+		members.Wait(t, time.Duration(1+s.rng.IntN(either(2, 15)))*time.Second)
+		s.c.Nodes[lead].Signal(syscall.SIGCONT)
+		members.Eventually(t, "it follows", func() error {
+			if s.c.Leads(lead) {
+				return errStillLeads
+			}
+			return nil
+		})
+		s.more(30)
+		t.Logf("member %d was paused, member %d led", lead, next)
 	}
-	fails, gap := l.stop(t, m)
-	t.Logf("%d failed, longest pause of a writer %v", fails, gap.Round(time.Millisecond))
+	s.staleKnown()
+}
+
+// fallbacks is how many reads members have answered from local state since they
+// started.
+func (s *site) fallbacks() (sum float64) {
+	for i := range s.c.Nodes {
+		sum += s.c.Metric(i, "batata_core_fresh_fallbacks_total")
+	}
+	return sum
+}
+
+// restartLimit is what REL-01 allows from the start of a process to readiness,
+// where there is a leader.
+const restartLimit = 2 * time.Second
+
+// restart starts a member that finds a leader.
+func (s *site) restart(i int) {
+	s.t.Helper()
+	if took := s.c.Start(i); took > restartLimit {
+		s.t.Errorf("member %d was ready %v after its start, want at most %v", i, took, restartLimit)
+	}
 }
 
 // REL-12, ARC-R12: a member loses its disk and comes back as a new one; one more
 // is removed by command, ends with a reason, and nothing is lost.
 func TestDiskReplaced(t *testing.T) {
-	m := run(t)
-	l := m.load(3)
-	l.more(t, 10)
-	lead := m.leader()
+	s := newSite(t, members.Options{})
+	s.more(5)
+	lead := s.c.Leader()
 	gone := (lead + 1) % 3
-	m.nodes[gone].Kill()
-	if err := os.RemoveAll(m.nodes[gone].Data); err != nil {
-		t.Fatal(err)
-	}
-	if err := m.nodes[gone].Spawn(); err != nil {
-		t.Fatal(err)
-	}
-	m.ready(m.nodes[gone])
-	m.voters(3)
-	l.more(t, 10)
-	l.stop(t, m)
+	s.wipe(gone)
+	s.c.Start(gone)
+	s.c.Voters(3)
+	s.more(5)
+	s.judge()
 
-	out, err := m.cluster(lead, "remove", strings.TrimPrefix(m.nodes[gone].URL(), "http://"))
+	out, err := s.c.CLI(lead, "remove", s.c.Address(gone))
 	if err != nil || out != "removed\n" {
 		t.Fatalf("cluster remove = %q, %v", out, err)
 	}
-	if code := m.nodes[gone].ExitCode(); code != 1 || !strings.Contains(m.nodes[gone].Log(), "was removed from the cluster") {
+	n := s.c.Nodes[gone]
+	if code := n.ExitCode(); code != 1 || !strings.Contains(n.Log(), "was removed from the cluster") {
 		t.Errorf("exit code = %d, want 1 and the reason in the log", code)
 	}
-	if err := m.nodes[gone].Spawn(); err != nil { // its data is still there
-		t.Fatal(err)
-	}
-	if code := m.nodes[gone].ExitCode(); code == 0 {
+	s.c.Spawn(gone) // its data is still there
+	if code := n.ExitCode(); code == 0 {
 		t.Error("a removed member started again")
+	}
+}
+
+// wipe kills a member and empties its disk.
+func (s *site) wipe(i int) {
+	s.t.Helper()
+	s.c.Nodes[i].Kill()
+	if err := os.RemoveAll(s.c.Nodes[i].Data); err != nil {
+		s.t.Fatal(err)
 	}
 }

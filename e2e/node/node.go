@@ -218,6 +218,21 @@ func (n *Node) Done() <-chan struct{} {
 	return n.done
 }
 
+// Pid is the id of the present process; 0 when none runs.
+func (n *Node) Pid() int {
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	if n.cmd == nil {
+		return 0
+	}
+	select {
+	case <-n.done:
+		return 0
+	default:
+		return n.cmd.Process.Pid
+	}
+}
+
 // Kill ends the process with SIGKILL and waits for it; idempotent.
 func (n *Node) Kill() { n.signal(syscall.SIGKILL) }
 

@@ -10,6 +10,7 @@ import (
 	"path/filepath"
 	"slices"
 	"testing"
+	"time"
 
 	"go.etcd.io/raft/v3"
 	"go.etcd.io/raft/v3/raftpb"
@@ -169,6 +170,48 @@ func reset(t *testing.T, l *Log, model *raft.MemoryStorage, index, term uint64) 
 }
 
 // An entry may be larger than a segment.
+// A process that is killed leaves what only the operating system has. The next one
+// relies on it, towards other members as well, so it must be on the disk before
+// Open returns.
+func TestOpenSyncs(t *testing.T) {
+	dir := t.TempDir()
+	syncs := 0
+	o := Options{SegmentSize: testSegment, OnSync: func(time.Duration) { syncs++ }}
+	l, err := Open(dir, o)
+	if err != nil {
+		t.Fatal(err)
+	}
+	mustSave(t, l, hard(1, 1, 0), entries(1, 3, 1, 10))
+	before := syncs
+	mustSave(t, l, hard(1, 1, 3), nil) // a commit index alone is not synced
+	if syncs != before {
+		t.Fatalf("a commit index made %d syncs: this test says nothing", syncs-before)
+	}
+	l.abandon(t)
+	again, err := Open(dir, o)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer func() { _ = again.Close() }()
+	if syncs != before+1 {
+		t.Errorf("opening made %d syncs, want 1", syncs-before)
+	}
+	if got := again.segments[len(again.segments)-1]; got.durable != got.end {
+		t.Errorf("durable up to %d of %d", got.durable, got.end)
+	}
+}
+
+// abandon closes the files as the end of a process does, without a sync.
+func (l *Log) abandon(t *testing.T) {
+	t.Helper()
+	l.spares.close()
+	for _, s := range l.segments {
+		if err := s.file.Close(); err != nil {
+			t.Error(err)
+		}
+	}
+}
+
 func TestLargeEntry(t *testing.T) {
 	dir := t.TempDir()
 	l := open(t, dir)

@@ -30,13 +30,22 @@ func Open(dir string, o Options) (*Log, error) {
 		return nil, fmt.Errorf("open log: %w", err)
 	}
 	l.spares = startSpares(dir, o.SegmentSize, o.Logger)
-	if len(l.segments) == 0 {
-		if _, err := l.roll(0); err != nil {
-			l.spares.close()
-			return nil, fmt.Errorf("open log: %w", err)
-		}
+	if err := l.settle(); err != nil {
+		l.spares.close()
+		return nil, fmt.Errorf("open log: %w", err)
 	}
 	return l, nil
+}
+
+// settle makes durable what was found. A process that was killed leaves frames
+// that only the operating system has; from here on other members, and the frames
+// behind them, rely on them.
+func (l *Log) settle() error {
+	if len(l.segments) == 0 {
+		_, err := l.roll(0)
+		return err
+	}
+	return l.sync(l.segments[len(l.segments)-1])
 }
 
 // recover replays the segments in order.
@@ -110,13 +119,13 @@ func (l *Log) replay(seq uint64, first, last bool) error {
 // finish judges what stands behind the last whole frame of a segment. Only the
 // last one may end in something torn.
 func (l *Log) finish(s *segment, b []byte, last bool) error {
-	s.durable = s.end
 	behind := scan(b, s.seq, s.end)
 	if behind.proof >= 0 {
 		return &CorruptError{Path: s.path, Offset: s.end, Reason: fmt.Sprintf("the frame at %d says that this place was durable", behind.proof)}
 	}
 	if !last {
-		return nil // the head of the next segment knows where this one ended
+		s.durable = s.end // it was synced before the next one began
+		return nil        // whose head knows where this one ended
 	}
 	if behind.whole || s.end+frameHeader <= s.size && binary.LittleEndian.Uint32(b[s.end:]) == frameMagic && s.end > 0 {
 		l.options.Logger.Warn("end of the log dropped: torn, or left from a former use; it was never acknowledged",

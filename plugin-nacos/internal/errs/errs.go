@@ -87,19 +87,20 @@ var refusals = map[naming.Reason]Answer{
 }
 
 // causes is the part of the table for errors of core. The first that matches
-// counts.
+// counts: an outcome that is unknown for want of a leader is unknown, while no
+// leader alone says that nothing happened.
 var causes = []struct {
 	err    error
 	answer Answer
 }{
 	{ErrStarting, Answer{Status: 503, Code: 30000, Message: textServer, GRPC: 300}},
 	{ErrBusy, Answer{Status: 503, Code: 30000, Message: textServer, GRPC: 503}},
+	{kv.ErrUncertain, Answer{Status: 500, Code: 10002, Message: textData, GRPC: 500, Detail: "outcome unknown"}},
 	{kv.ErrForeign, Answer{Status: 403, Code: 10001, Message: textAccess, GRPC: 403, Detail: "kept by another protocol"}},
 	{kv.ErrTooLarge, Answer{Status: 400, Code: 20002, Message: textValidate, GRPC: 400, Detail: "too large"}},
 	{kv.ErrOverloaded, Answer{Status: 503, Code: 10002, Message: textData, GRPC: 503, Detail: "server is overloaded"}},
 	{kv.ErrNoLeader, Answer{Status: 503, Code: 10002, Message: textData, GRPC: 503, Detail: "no leader"}},
 	{kv.ErrReadOnly, Answer{Status: 503, Code: 10002, Message: textData, GRPC: 503, Detail: "store is read-only"}},
-	{kv.ErrUncertain, Answer{Status: 500, Code: 10002, Message: textData, GRPC: 500, Detail: "outcome unknown"}},
 	{kv.ErrConflict, Answer{Status: 409, Code: 20005, Message: "resource conflict", GRPC: 409, Detail: "changed by others at the same time"}},
 	{kv.ErrNotFound, Answer{Status: 404, Code: 20004, Message: "resource not found", GRPC: 404, Detail: "not found"}},
 }

@@ -1,0 +1,107 @@
+package cluster
+
+import (
+	"flag"
+	"math/rand/v2"
+	"os"
+	"strconv"
+	"testing"
+	"time"
+
+	"go.uber.org/goleak"
+
+	"github.com/easynet-cn/batata/e2e/cluster/members"
+)
+
+var seedFlag = flag.Uint64("seed", 0, "seed of the faults; 0: 1, and a random one in the long set")
+
+func TestMain(m *testing.M) {
+	flag.Parse()
+	goleak.VerifyTestMain(m, goleak.IgnoreTopFunction("net/http.(*persistConn).readLoop"), goleak.IgnoreTopFunction("net/http.(*persistConn).writeLoop"))
+}
+
+// full says whether the long set was asked for.
+func full() bool { return os.Getenv("BATATA_E2E") == "full" }
+
+// seedOf returns the seed of a test and prints it.
+func seedOf(t *testing.T) uint64 {
+	t.Helper()
+	seed := uint64(1)
+	switch env := os.Getenv("BATATA_SEED"); {
+	case *seedFlag != 0:
+		seed = *seedFlag
+	case env != "":
+		n, err := strconv.ParseUint(env, 10, 64)
+		if err != nil {
+			t.Fatalf("BATATA_SEED = %q, want a number", env)
+		}
+		seed = n
+	case full():
+		seed = rand.Uint64()
+	}
+	t.Logf("-seed %d", seed)
+	return seed
+}
+
+// either is a number of the short set and one of the long set.
+func either[T any](short, long T) T {
+	if full() {
+		return long
+	}
+	return short
+}
+
+// site is a cluster under both loads.
+type site struct {
+	t       *testing.T
+	c       *members.Cluster
+	seed    uint64
+	rng     *rand.Rand
+	writers *writers
+	chains  *chains
+}
+
+// newSite starts members and the load.
+func newSite(t *testing.T, o members.Options) *site {
+	t.Helper()
+	seed := seedOf(t)
+	o.Seed = seed
+	s := &site{t: t, c: members.Run(t, o), seed: seed, rng: rand.New(rand.NewPCG(seed, 0))}
+	s.load()
+	return s
+}
+
+func (s *site) load() {
+	s.writers = startWriters(s.c, s.seed, 4)
+	s.chains = startChains(s.t, s.c, s.seed, 2, 4)
+	s.t.Cleanup(func() { s.chains.cancel(); s.writers.cancel() })
+}
+
+// more waits until both loads get on.
+func (s *site) more(n int64) {
+	s.t.Helper()
+	s.writers.more(s.t, n)
+	s.chains.more(s.t, n)
+}
+
+// enough is how many acknowledged writes make a run that says something.
+const enough = 100
+
+// judge ends the load: nothing acknowledged is lost. It returns what was seen.
+func (s *site) judge() (outcome, verdict) {
+	s.t.Helper()
+	o, v := s.writers.stop(s.t), s.chains.judge(s.t)
+	if o.acked < enough || v.acked < enough/2 || v.reads < enough/2 {
+		s.t.Errorf("the load was too small to say anything: %+v, %v", o, v)
+	}
+	if s.t.Failed() {
+		s.t.Logf("this was seed %d", s.seed)
+	}
+	return o, v
+}
+
+// wait draws a time up to a limit and lets it pass.
+func (s *site) wait(limit time.Duration) {
+	s.t.Helper()
+	members.Wait(s.t, time.Duration(s.rng.Int64N(int64(limit))))
+}
