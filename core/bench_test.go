@@ -67,3 +67,16 @@ func processorTime(tb testing.TB) time.Duration {
 	}
 	return time.Duration(u.Utime.Nano() + u.Stime.Nano())
 }
+
+// BenchmarkConfigGet reads one config of many: what lies below a get and a query.
+func BenchmarkConfigGet(b *testing.B) {
+	n := startWith(b, Config{DataDir: b.TempDir(), Durability: OS})
+	publishAll(b, n, "k", 10_000)
+	k := configstore.Key{Namespace: "public", Group: "BENCH", Name: "k-00000777"}
+	b.ReportAllocs()
+	for b.Loop() {
+		if _, err := n.Configs().Get(b.Context(), k, nil); err != nil {
+			b.Fatal(err)
+		}
+	}
+}

@@ -10,7 +10,7 @@ import (
 // startup measures the time to the first served request and the memory at rest
 // (BM-15, BM-16), on an empty directory and with many configs in it.
 func (s *setup) startup(rep *report) error {
-	if s.o.server == "" || s.o.only != nil {
+	if s.o.server == "" || !s.wants("start") {
 		return nil
 	}
 	if info, err := os.Stat(s.o.server); err == nil {
@@ -46,7 +46,7 @@ func (s *setup) startup(rep *report) error {
 // run ahead of what is applied on disk for a while (ARC-S15): the rate of the
 // last minute is what counts. The etcd member runs as long.
 func (s *setup) steady(rep *report) error {
-	if s.o.sustained == 0 || s.o.only != nil {
+	if s.o.sustained == 0 || !s.wants("sustained") {
 		return nil
 	}
 	if err := s.up("etcd"); err != nil {

@@ -52,6 +52,23 @@ func (c *cache) get(v kv.Stamp) *configstore.Item {
 	return s.item
 }
 
+// peek is get for somebody who is not about to use the content.
+func (c *cache) peek(v kv.Stamp) *configstore.Item {
+	c.mu.RLock()
+	defer c.mu.RUnlock()
+	if s := c.items[v]; s != nil {
+		return s.item
+	}
+	return nil
+}
+
+// reset forgets everything: the versions are those of another history.
+func (c *cache) reset() {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.items, c.ring, c.hand, c.bytes = map[kv.Stamp]*slot{}, nil, 0, 0
+}
+
 // put adds an item, in place of one for the same version that belongs to an
 // older head, and returns the one that is kept.
 func (c *cache) put(v kv.Stamp, item *configstore.Item) *configstore.Item {

@@ -1,91 +1,120 @@
 package configraft
 
 import (
-	"cmp"
 	"hash/maphash"
-	"math/bits"
-	"strings"
 	"sync"
 
-	"github.com/tidwall/btree"
-
 	"github.com/easynet-cn/batata/core/configstore"
+	"github.com/easynet-cn/batata/core/kv"
+	"github.com/easynet-cn/batata/core/kv/tuple"
 )
 
-// shards spread the lookups of many readers over as many locks.
-const shards = 64
+const (
+	// shards spread the lookups of many readers over as many locks.
+	shards = 64
+	// maxDecoded is how many decoded heads one shard keeps. When it has more it
+	// forgets them all: what is read will be decoded again.
+	maxDecoded = 2048
+)
 
-// catalog finds heads by key and in order. One goroutine writes it.
+// catalog finds the rows of heads by key, and keeps the heads that were read
+// decoded. One goroutine puts and drops rows.
 type catalog struct {
 	seed   maphash.Seed
 	shards [shards]shard
-	sorted *btree.BTreeG[*configstore.Head]
 	// spaces counts items per namespace.
 	mu     sync.RWMutex // guards spaces
 	spaces map[string]int64
 }
 
 type shard struct {
-	mu    sync.RWMutex // guards heads
-	heads index
+	mu    sync.RWMutex // guards the rest
+	rows  index
+	heads map[*kv.Record]*configstore.Head // of rows in the index
 }
 
 func newCatalog() *catalog {
-	c := &catalog{seed: maphash.MakeSeed(), spaces: map[string]int64{}}
-	c.sorted = btree.NewBTreeG(func(a, b *configstore.Head) bool { return compareKeys(&a.Key, &b.Key) < 0 })
-	return c
-}
-
-func compareKeys(a, b *configstore.Key) int {
-	return cmp.Or(strings.Compare(a.Namespace, b.Namespace), strings.Compare(a.Group, b.Group), strings.Compare(a.Name, b.Name))
+	return &catalog{seed: maphash.MakeSeed(), spaces: map[string]int64{}}
 }
 
 // place returns the shard of a key and its tag there.
-func (c *catalog) place(k *configstore.Key) (*shard, uint32) {
-	h := maphash.String(c.seed, k.Name) ^
-		bits.RotateLeft64(maphash.String(c.seed, k.Group), 21) ^
-		bits.RotateLeft64(maphash.String(c.seed, k.Namespace), 42)
+func (c *catalog) place(key []byte) (*shard, uint32) {
+	h := maphash.Bytes(c.seed, key)
 	return &c.shards[h>>32%shards], max(1, uint32(h))
 }
 
-// head returns a head, nil when absent.
-func (c *catalog) head(k configstore.Key) *configstore.Head {
-	s, tag := c.place(&k)
+// find returns the row of a head, nil when absent, and the head if it is at hand.
+func (c *catalog) find(key []byte) (*kv.Record, *configstore.Head) {
+	s, tag := c.place(key)
 	s.mu.RLock()
-	h := s.heads.get(tag, &k)
-	s.mu.RUnlock()
+	defer s.mu.RUnlock()
+	row := s.rows.get(tag, key)
+	return row, s.heads[row]
+}
+
+// keep remembers a decoded head for as long as its row is the present one.
+func (c *catalog) keep(row *kv.Record, h *configstore.Head) *configstore.Head {
+	s, tag := c.place(row.Key)
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.rows.get(tag, row.Key) != row {
+		return h
+	}
+	if have := s.heads[row]; have != nil {
+		return have // everybody gets the same one
+	}
+	s.remember(row, h)
 	return h
 }
 
-// put replaces or adds a head.
-func (c *catalog) put(h *configstore.Head) {
-	s, tag := c.place(&h.Key)
+// remember adds a head; mu is held.
+func (s *shard) remember(row *kv.Record, h *configstore.Head) {
+	if s.heads == nil || len(s.heads) >= maxDecoded {
+		s.heads = map[*kv.Record]*configstore.Head{}
+	}
+	s.heads[row] = h
+}
+
+// put replaces or adds a row. The new head is kept where the old one was.
+func (c *catalog) put(row *kv.Record, h *configstore.Head) {
+	s, tag := c.place(row.Key)
 	s.mu.Lock()
-	old := s.heads.put(tag, h)
+	old := s.rows.put(tag, row)
+	if s.heads[old] != nil {
+		delete(s.heads, old)
+		s.heads[row] = h
+	}
 	s.mu.Unlock()
-	c.sorted.Set(h)
 	if old == nil {
-		c.count(h.Key.Namespace, 1)
+		c.count(row.Key, 1)
 	}
 }
 
-func (c *catalog) drop(k configstore.Key) {
-	s, tag := c.place(&k)
+func (c *catalog) drop(key []byte) {
+	s, tag := c.place(key)
 	s.mu.Lock()
-	old := s.heads.drop(tag, &k)
+	old := s.rows.drop(tag, key)
+	delete(s.heads, old)
 	s.mu.Unlock()
 	if old != nil {
-		c.sorted.Delete(&configstore.Head{Key: k})
-		c.count(k.Namespace, -1)
+		c.count(key, -1)
 	}
 }
 
-func (c *catalog) count(namespace string, by int64) {
+// count follows the number of items in the namespace of a key.
+func (c *catalog) count(key []byte, by int64) {
+	namespace, _, err := tuple.Cut(key)
+	if err != nil {
+		return // was read before it came here
+	}
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	if c.spaces[namespace] += by; c.spaces[namespace] == 0 {
-		delete(c.spaces, namespace)
+	n := c.spaces[string(namespace)] + by
+	if n == 0 {
+		delete(c.spaces, string(namespace))
+		return
 	}
+	c.spaces[string(namespace)] = n
 }
 
 // reset forgets everything.
@@ -93,10 +122,9 @@ func (c *catalog) reset() {
 	for i := range c.shards {
 		s := &c.shards[i]
 		s.mu.Lock()
-		s.heads = index{}
+		s.rows, s.heads = index{}, nil
 		s.mu.Unlock()
 	}
-	c.sorted.Clear()
 	c.mu.Lock()
 	c.spaces = map[string]int64{}
 	c.mu.Unlock()

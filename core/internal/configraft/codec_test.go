@@ -44,7 +44,7 @@ func fullVariant() *configstore.Variant {
 // Everything that a row holds comes back as it was.
 func TestHeadCodec(t *testing.T) {
 	for name, want := range map[string]*configstore.Head{"zero": {}, "full": fullHead()} {
-		got, err := new(texts).decodeHead(AppendHead(nil, want))
+		got, err := decodeHead(AppendHead(nil, want))
 		if err != nil || !reflect.DeepEqual(got, want) {
 			t.Errorf("decodeHead(%s) = %+v, %v, want %+v", name, got, err, want)
 		}
@@ -113,11 +113,11 @@ func TestCodecRefuses(t *testing.T) {
 	}
 	ok := AppendHead(nil, &configstore.Head{})
 	for name, err := range map[string]error{
-		"empty":         second(new(texts).decodeHead(nil)),
-		"other format":  second(new(texts).decodeHead(append([]byte{2}, ok[1:]...))),
-		"cut":           second(new(texts).decodeHead(ok[:len(ok)-1])),
-		"short digest":  second(new(texts).decodeHead(append(bytes.Clone(ok[:rowHeader]), 1<<3|2, 1, 0))),
-		"fixed32 field": second(new(texts).decodeHead(append(bytes.Clone(ok[:rowHeader]), 1<<3|5, 0, 0, 0, 0))),
+		"empty":         second(decodeHead(nil)),
+		"other format":  second(decodeHead(append([]byte{2}, ok[1:]...))),
+		"cut":           second(decodeHead(ok[:len(ok)-1])),
+		"short digest":  second(decodeHead(append(bytes.Clone(ok[:rowHeader]), 1<<3|2, 1, 0))),
+		"fixed32 field": second(decodeHead(append(bytes.Clone(ok[:rowHeader]), 1<<3|5, 0, 0, 0, 0))),
 		"nested rule":   second(decodeVariant("v", AppendVariant(nil, &configstore.Variant{Rule: configstore.Rule{Any: []configstore.Clause{deep}}}))),
 		"key of no row": second(decodeVersion([]byte("x"), ok)),
 		"key cut":       second(decodeVersion(ItemKey(nil, testKey), ok)),
@@ -127,7 +127,7 @@ func TestCodecRefuses(t *testing.T) {
 		}
 	}
 	// What a later build adds is passed over.
-	if _, err := new(texts).decodeHead(append(bytes.Clone(ok), 100<<3&0x7f|0x80, 100>>4, 5)); err != nil {
+	if _, err := decodeHead(append(bytes.Clone(ok), 100<<3&0x7f|0x80, 100>>4, 5)); err != nil {
 		t.Errorf("decode(unknown field) = %v", err)
 	}
 }
@@ -140,11 +140,11 @@ func FuzzHead(f *testing.F) {
 	f.Add(AppendHead(nil, &configstore.Head{}))
 	f.Add(AppendHead(nil, fullHead()))
 	f.Fuzz(func(t *testing.T, b []byte) {
-		h, err := new(texts).decodeHead(b)
+		h, err := decodeHead(b)
 		if err != nil {
 			return
 		}
-		again, err := new(texts).decodeHead(AppendHead(nil, h))
+		again, err := decodeHead(AppendHead(nil, h))
 		if err != nil || !reflect.DeepEqual(again, h) {
 			t.Errorf("decodeHead(%x) = %+v, then %+v, %v", b, h, again, err)
 		}

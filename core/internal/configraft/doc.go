@@ -7,11 +7,13 @@
 // Rows are written by core/internal/compile, which knows the codecs of this
 // package; this package reads.
 //
-// Store is an observer of the rows. It keeps every head in memory, by key and in
-// order, and moves before any watcher or proposer hears of a change. Content is
-// read through a cache that is bounded in bytes; a new version of an item that
-// is being read enters it while it is applied, so that those who are woken do
-// not all go to the disk.
+// Store is an observer of the rows. It finds the row of every head by key, and
+// moves before any watcher or proposer hears of a change; the order of the heads
+// is that of the rows. A head is decoded by its first reader and kept for the
+// next ones, within bounds, until its row changes. Content is read through a
+// cache that is bounded in bytes; a new version of an item that is being read
+// enters it while it is applied, so that those who are woken do not all go to the
+// disk.
 //
 // The package owns no goroutine but that of Retain. Start reading at Store.
 package configraft

@@ -13,11 +13,14 @@ import (
 	"github.com/easynet-cn/batata/core/kv/tuple"
 )
 
+// maxMoved is the most changes of one revision that room is kept for.
+const maxMoved = 1024
+
 // Applied implements store.Observer: it moves the catalog to a revision and
 // tells the watchers.
 func (s *Store) Applied(rev kv.Revision, changes []fsm.Change) {
 	ids := s.IDs()
-	var moved []configstore.Change
+	moved := s.moved[:0]
 	for i := range changes {
 		c := &changes[i]
 		var err error
@@ -31,15 +34,23 @@ func (s *Store) Applied(rev kv.Revision, changes []fsm.Change) {
 		if err != nil {
 			// Rows are written by this build's codec; whatever this is, the
 			// others must not wait for it.
-			s.logger.Error("config row not understood", zap.Binary("key", c.Record.Key), zap.Error(err))
+			s.misread(c.Record, err)
 		}
+	}
+	if s.moved = moved; cap(moved) > maxMoved {
+		s.moved = nil
 	}
 	if len(moved) == 0 {
 		s.ring.move(rev)
 		return
 	}
 	s.warm(changes, ids.Version)
-	s.ring.publish(configstore.Batch{Revision: rev, Changes: moved})
+	s.ring.publish(rev, moved)
+	clear(moved)
+}
+
+func (s *Store) misread(r *kv.Record, err error) {
+	s.logger.Error("config row not understood", zap.Binary("key", r.Key), zap.Error(err))
 }
 
 // at finds or adds the change of an item within a revision.
@@ -60,27 +71,40 @@ func (s *Store) headMoved(moved []configstore.Change, c *fsm.Change) ([]configst
 			return moved, err
 		}
 		moved, m := at(moved, k)
-		m.Formal = true
-		if old := s.catalog.head(k); old != nil {
-			s.cache.drop(old.Version)
+		m.Head, m.Formal = nil, true
+		if old := c.Previous; old != nil {
+			if stamp, _, err := header(old.Value); err == nil {
+				s.cache.drop(stamp)
+			}
 		}
-		s.catalog.drop(k)
+		s.catalog.drop(c.Record.Key)
 		return moved, nil
 	}
-	h, err := s.headOf(c.Record)
-	if err != nil {
+	r := new(reader)
+	if err := r.row(c.Record); err != nil {
 		return moved, err
 	}
+	h := &r.head
+	h.Variants = s.variants(s.store.Root(), c.Record.Key)
 	moved, m := at(moved, h.Key)
-	old := s.catalog.head(h.Key)
-	if old != nil {
-		h.Variants = old.Variants
-	}
-	m.Created = m.Created || old == nil
-	m.Formal = m.Formal || old == nil || old.Version != h.Version || !sameMeta(old, h)
+	m.Created = m.Created || c.Previous == nil
+	m.Formal = m.Formal || otherFormal(c.Previous, h)
 	m.Head = h
-	s.catalog.put(h)
+	s.catalog.put(c.Record, h)
 	return moved, nil
+}
+
+// otherFormal says whether the formal content or its metadata is another than in
+// the row before.
+func otherFormal(before *kv.Record, h *configstore.Head) bool {
+	if before == nil {
+		return true
+	}
+	if stamp, _, err := header(before.Value); err != nil || stamp != h.Version {
+		return true
+	}
+	var old reader
+	return old.row(before) != nil || !sameMeta(&old.head, h)
 }
 
 // sameMeta says whether everything beside content and variants is the same.
@@ -101,29 +125,19 @@ func variantName(key []byte) (configstore.Key, string, error) {
 	return k, name, err
 }
 
+// variantMoved notes which variant; what became of it is in the head, which moves
+// in the same revision.
 func (s *Store) variantMoved(moved []configstore.Change, c *fsm.Change) ([]configstore.Change, error) {
 	k, name, err := variantName(c.Record.Key)
 	if err != nil {
 		return moved, err
 	}
+	if !c.Deleted {
+		_, err = decodeVariant(name, c.Record.Value)
+	}
 	moved, m := at(moved, k)
 	m.Variants = append(m.Variants, name)
-	old := s.catalog.head(k)
-	if old == nil {
-		return moved, nil // the head went in the same revision
-	}
-	h := CloneHead(old)
-	h.Variants = slices.DeleteFunc(slices.Clone(old.Variants), func(v *configstore.Variant) bool { return v.Name == name })
-	if !c.Deleted {
-		v, err := decodeVariant(name, c.Record.Value)
-		if err != nil {
-			return moved, err
-		}
-		h.Variants = insertVariant(h.Variants, v)
-	}
-	m.Head = h
-	s.catalog.put(h)
-	return moved, nil
+	return moved, err
 }
 
 // insertVariant keeps the order of resolution: priority descending, then name.
@@ -150,7 +164,7 @@ func (s *Store) warm(changes []fsm.Change, version fsm.TableID) {
 		if err != nil || v.content == nil && v.Size > 0 {
 			continue
 		}
-		h := s.catalog.head(v.Key)
+		h := s.Head(v.Key)
 		if h == nil {
 			continue
 		}

@@ -112,7 +112,7 @@ func (w *walk) visit(rec *kv.Record) {
 }
 
 func (w *walk) current(v *version) bool {
-	h := w.store.catalog.head(v.Key)
+	h := w.store.Head(v.Key)
 	if h == nil {
 		return false
 	}

@@ -23,16 +23,24 @@ type ring struct {
 	moved   chan struct{} // closed at the next batch; nil: nobody waits
 }
 
-// publish adds a batch and wakes the watchers.
-func (r *ring) publish(b configstore.Batch) {
+// publish adds the changes of a revision and wakes the watchers. They take
+// copies, so the slot of the batch that is forgotten serves again.
+func (r *ring) publish(rev kv.Revision, changes []configstore.Change) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
+	b := &r.batches[r.next%ringSize]
 	if r.next >= ringSize {
-		r.floor = r.batches[r.next%ringSize].Revision
+		r.floor = b.Revision
 	}
-	r.batches[r.next%ringSize] = b
+	const usual = 4 // room for more is not worth keeping
+	clear(b.Changes)
+	if b.Changes = b.Changes[:0]; cap(b.Changes) > usual {
+		b.Changes = nil
+	}
+	b.Changes = append(b.Changes, changes...)
+	b.Revision = rev
 	r.next++
-	r.newest = b.Revision
+	r.newest = rev
 	r.wake()
 }
 

@@ -6,7 +6,10 @@ import (
 	"slices"
 
 	"github.com/easynet-cn/batata/core/configstore"
+	"github.com/easynet-cn/batata/core/internal/fsm"
+	"github.com/easynet-cn/batata/core/internal/store"
 	"github.com/easynet-cn/batata/core/kv"
+	"github.com/easynet-cn/batata/core/kv/tuple"
 )
 
 // defaultLimit is the size of a page that names none.
@@ -19,48 +22,72 @@ func (s *Store) Search(ctx context.Context, q configstore.Query) (configstore.Pa
 		limit = defaultLimit
 	}
 	limit = min(limit, kv.MaxPage)
-	start := q.From
-	if !q.AllSpaces && compareKeys(&start, &configstore.Key{Namespace: q.Namespace}) < 0 {
-		start = configstore.Key{Namespace: q.Namespace}
+	root := s.store.Root()
+	id := s.IDs().Head
+	prefix := fsm.AppendKey(nil, id, nil)
+	from := ItemKey(slices.Clone(prefix), q.From)
+	if !q.AllSpaces {
+		prefix = tuple.AppendString(prefix, q.Namespace)
 	}
-	var (
-		page   configstore.Page
-		failed error
-	)
-	s.catalog.sorted.Copy().Ascend(&configstore.Head{Key: start}, func(h *configstore.Head) bool {
-		if !q.AllSpaces && h.Key.Namespace != q.Namespace {
+	w := search{store: s, root: root, query: &q, limit: limit}
+	root.Scan(prefix, from, false, func(row *kv.Record) bool {
+		if w.err = ctx.Err(); w.err != nil {
 			return false
 		}
-		if failed = ctx.Err(); failed != nil {
-			return false
-		}
-		ok, err := s.matches(&q, h)
-		if failed = err; err != nil || !ok {
-			return err == nil
-		}
-		page.Total++
-		if len(page.Heads) < limit {
-			page.Heads = append(page.Heads, h)
-			return true
-		}
-		if page.Next == nil {
-			page.Next = &h.Key
-		}
-		return q.CountTotal
+		return w.visit(row)
 	})
 	if !q.CountTotal {
-		page.Total = 0
+		w.page.Total = 0
 	}
-	return page, failed
+	return w.page, w.err
 }
 
-func (s *Store) matches(q *configstore.Query, h *configstore.Head) (bool, error) {
-	if !matchKey(q, &h.Key) || !matchHead(q, h) {
-		return false, nil
+// search is one walk over the rows of heads.
+type search struct {
+	store   *Store
+	root    *store.Root
+	query   *configstore.Query
+	limit   int
+	page    configstore.Page
+	err     error
+	scratch reader
+}
+
+// visit judges one row and returns false when that was enough.
+func (w *search) visit(row *kv.Record) bool {
+	k, err := lentKey(row.Key)
+	if err != nil || !matchKey(w.query, &k) {
+		return true
 	}
-	if q.Text == "" {
-		return true, nil
+	if restricted(w.query) && (w.scratch.row(row) != nil || !matchHead(w.query, &w.scratch.head)) {
+		return true
 	}
+	var h *configstore.Head
+	if w.query.Text != "" || len(w.page.Heads) < w.limit {
+		if h = w.store.read(w.root, row); h == nil {
+			return true
+		}
+	}
+	if w.query.Text != "" {
+		ok, err := w.store.contains(h, w.query.Text)
+		if w.err = err; err != nil || !ok {
+			return err == nil
+		}
+	}
+	w.page.Total++
+	if len(w.page.Heads) < w.limit {
+		w.page.Heads = append(w.page.Heads, h)
+		return true
+	}
+	if w.page.Next == nil {
+		next := k // k itself stays off the heap
+		w.page.Next = &next
+	}
+	return w.query.CountTotal
+}
+
+// contains looks into the formal content of an item.
+func (s *Store) contains(h *configstore.Head, text string) (bool, error) {
 	if !h.Formal {
 		return false, nil
 	}
@@ -68,7 +95,7 @@ func (s *Store) matches(q *configstore.Query, h *configstore.Head) (bool, error)
 	if err != nil {
 		return false, err
 	}
-	return bytes.Contains(item.Content, []byte(q.Text)), nil
+	return bytes.Contains(item.Content, []byte(text)), nil
 }
 
 // matchKey judges what a key alone tells.

@@ -42,8 +42,8 @@ type Store struct {
 	catalog *catalog
 	cache   *cache
 	ring    *ring
-	texts   texts                    // of the goroutine that applies
 	tables  atomic.Pointer[TableIDs] // nil: not declared when somebody last looked
+	moved   []configstore.Change     // scratch of the goroutine that applies
 }
 
 // TableIDs are the ids of the tables, zeros before they are declared.
@@ -60,25 +60,33 @@ func New(s *store.Store, cacheBytes int64, logger *zap.Logger) *Store {
 	return &Store{store: s, logger: logger, catalog: newCatalog(), cache: newCache(cacheBytes), ring: new(ring)}
 }
 
-// Rebuild implements store.Observer.
+// Rebuild implements store.Observer. All rows are read once, so that none that is
+// not understood is found later.
 func (s *Store) Rebuild(st *store.Store) error {
 	s.catalog.reset()
+	s.cache.reset()
 	s.ring.reset(st.Root().Revision())
 	if s.find().Head == 0 {
 		return nil
 	}
-	var failed error
+	var (
+		failed error
+		head   reader
+	)
 	st.Root().Scan(fsm.AppendKey(nil, s.IDs().Head, nil), nil, false, func(r *kv.Record) bool {
-		h, err := s.headOf(r)
-		if err != nil {
+		if err := head.row(r); err != nil {
 			failed = fmt.Errorf("read config head %q: %w", r.Key, err)
 			return false
 		}
-		s.catalog.put(h)
+		s.catalog.put(r, nil)
 		return true
 	})
 	st.Root().Scan(fsm.AppendKey(nil, s.IDs().Variant, nil), nil, false, func(r *kv.Record) bool {
-		if err := s.addVariant(r); err != nil {
+		_, name, err := variantName(r.Key)
+		if err == nil {
+			_, err = decodeVariant(name, r.Value)
+		}
+		if err != nil {
 			failed = fmt.Errorf("read config variant %q: %w", r.Key, err)
 			return false
 		}
@@ -108,37 +116,60 @@ func (s *Store) IDs() *TableIDs {
 	return s.find()
 }
 
-func (s *Store) headOf(r *kv.Record) (*configstore.Head, error) {
-	k, err := s.texts.key(r.Key)
-	if err != nil {
-		return nil, err
-	}
-	h, err := s.texts.decodeHead(r.Value)
-	if err != nil {
-		return nil, err
-	}
-	h.Key, h.Revision = k, r.Modified
-	return h, nil
-}
-
-// addVariant is for Rebuild, where nobody reads yet.
-func (s *Store) addVariant(r *kv.Record) error {
-	k, name, err := variantName(r.Key)
-	if err != nil {
-		return err
-	}
-	v, err := decodeVariant(name, r.Value)
-	if err != nil {
-		return err
-	}
-	if h := s.catalog.head(k); h != nil {
-		h.Variants = insertVariant(h.Variants, v)
-	}
-	return nil
-}
-
 // Head returns the local head of an item, nil when absent.
-func (s *Store) Head(k configstore.Key) *configstore.Head { return s.catalog.head(k) }
+func (s *Store) Head(k configstore.Key) *configstore.Head {
+	var room [keyRoom]byte
+	_, h := s.lookup(ItemKey(room[:0], k))
+	return h
+}
+
+// lookup returns the row of an item and its head, nil when absent.
+func (s *Store) lookup(key []byte) (*kv.Record, *configstore.Head) {
+	row, h := s.catalog.find(key)
+	if row == nil || h != nil {
+		return row, h
+	}
+	return row, s.catalog.keep(row, s.read(s.store.Root(), row))
+}
+
+// read decodes a head with its variants as of a root, unless there is one in the
+// cache. Since every change of a variant is one of the head too (CTR-M20), a head
+// that is still the present one has the right variants.
+func (s *Store) read(root *store.Root, row *kv.Record) *configstore.Head {
+	if stamp, _, err := header(row.Value); err == nil {
+		if item := s.cache.peek(stamp); item != nil && item.Head.Revision == row.Modified {
+			return item.Head
+		}
+	}
+	r := new(reader)
+	if err := r.row(row); err != nil {
+		s.misread(row, err) // cannot be: it was read when it came into the catalog
+		return nil
+	}
+	r.head.Variants = s.variants(root, row.Key)
+	return &r.head
+}
+
+// variants returns those of the item with a key, in the order of resolution.
+func (s *Store) variants(root *store.Root, key []byte) (vs []*configstore.Variant) {
+	ids := s.IDs()
+	if root.Changed(ids.Variant) == 0 {
+		return nil // nobody has any
+	}
+	root.Scan(fsm.AppendKey(nil, ids.Variant, key), nil, false, func(r *kv.Record) bool {
+		_, name, err := variantName(r.Key)
+		var v *configstore.Variant
+		if err == nil {
+			v, err = decodeVariant(name, r.Value)
+		}
+		if err != nil {
+			return true // was told when it was applied
+		}
+		vs = insertVariant(vs, v)
+		return true
+	})
+	return vs
+}
 
 // Counts returns the number of items per namespace.
 func (s *Store) Counts() map[string]int64 {
@@ -153,7 +184,7 @@ func (s *Store) Counts() map[string]int64 {
 func (s *Store) Heads(_ context.Context, keys []configstore.Key, dst []*configstore.Head) ([]*configstore.Head, error) {
 	dst = dst[:0]
 	for i := range keys {
-		dst = append(dst, s.catalog.head(keys[i]))
+		dst = append(dst, s.Head(keys[i]))
 	}
 	return dst, nil
 }
@@ -162,8 +193,10 @@ func (s *Store) Heads(_ context.Context, keys []configstore.Key, dst []*configst
 func (s *Store) Get(_ context.Context, k configstore.Key, labels configstore.Pairs) (*configstore.Item, error) {
 	// A version may be dropped between looking at the head and reading it; then
 	// there is a newer head.
+	var room [keyRoom]byte
+	key := ItemKey(room[:0], k)
 	for {
-		h := s.catalog.head(k)
+		row, h := s.lookup(key)
 		if h == nil {
 			return nil, kv.ErrNotFound
 		}
@@ -172,7 +205,10 @@ func (s *Store) Get(_ context.Context, k configstore.Key, labels configstore.Pai
 			return nil, kv.ErrNotFound
 		}
 		item, err := s.current(h, v)
-		if !errors.Is(err, kv.ErrNotFound) || s.catalog.head(k) == h {
+		if !errors.Is(err, kv.ErrNotFound) {
+			return item, err
+		}
+		if now, _ := s.catalog.find(key); now == row {
 			return item, err
 		}
 	}
