@@ -290,6 +290,8 @@ type Fate struct {
 	// Covered says that each of its instances is also there by another publisher
 	// that is in sight.
 	Covered bool
+	// By are those publishers, if it is Covered; one may come several times.
+	By []registry.PublisherKey
 	// Needed says that a service would lose the last of its healthy instances:
 	// all of them are of publishers out of sight, and this is one of them.
 	Needed bool
@@ -308,7 +310,8 @@ func (e *Engine) Fates(ks []registry.PublisherKey) []Fate {
 			continue
 		}
 		for _, pl := range p.all() {
-			if pl.service.covers(pl.instance) {
+			if by := pl.service.covers(pl.instance); by != nil {
+				out[i].By = append(out[i].By, by.Key)
 				continue
 			}
 			out[i].Covered = false
@@ -323,18 +326,18 @@ func (e *Engine) Fates(ks []registry.PublisherKey) []Fate {
 	return out
 }
 
-// covers says whether an endpoint is registered a second time, by a publisher
-// that is in sight.
-func (s *service) covers(in *registry.Instance) bool {
+// covers is a publisher in sight that has registered an endpoint a second time;
+// nil: there is none.
+func (s *service) covers(in *registry.Instance) *registry.Publisher {
 	first := &registry.Instance{
 		Publisher: &registry.Publisher{Info: in.Publisher.Info}, Subset: in.Subset, Host: in.Host, Port: in.Port,
 	}
 	for i, _ := s.place(first); i < len(s.list) && sameEndpoint(s.list[i].Instance, in); i++ {
 		if p := s.list[i].Publisher; p != in.Publisher && !p.Stale {
-			return true
+			return p
 		}
 	}
-	return false
+	return nil
 }
 
 // outOfSight says whether a service has healthy instances, all of them of

@@ -251,7 +251,7 @@ func TestFates(t *testing.T) {
 		r.Assign(key(s), elsewhere, true)
 	}
 	got := r.Fates([]registry.PublisherKey{key("lost"), key("again"), key("alone"), key("sick")})
-	want := []Fate{{}, {Covered: true}, {Needed: true}, {}}
+	want := []Fate{{}, {Covered: true, By: []registry.PublisherKey{key("well")}}, {Needed: true}, {}}
 	if !reflect.DeepEqual(got, want) {
 		t.Errorf("Fates() = %+v, want %+v", got, want)
 	}

@@ -47,7 +47,18 @@ func (s *state) sweep(now time.Time) {
 			continue
 		}
 		s.settings.Meters.orphansEnded.Inc()
+		s.vouch(fates[i].By)
 		s.catalog.Drop(r.key)
 		s.bury(r, r.version, now)
+	}
+}
+
+// vouch tells all of publishers because of which another one is about to end: a
+// member that has not heard of them yet would show their services without them.
+func (s *state) vouch(by []registry.PublisherKey) {
+	for _, k := range by {
+		if r := s.records.byKey[k]; r != nil && !r.gone {
+			s.tell(r)
+		}
 	}
 }
