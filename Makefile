@@ -54,7 +54,7 @@ vulncheck: bin/govulncheck ## known vulnerabilities; needs the database of the G
 SUM := bin/gotestsum --format testname --jsonfile
 RACE := CGO_ENABLED=1
 
-.PHONY: test test-unit test-budget test-wire e2e e2e-nacos e2e-durability e2e-full fuzz
+.PHONY: test test-unit test-budget test-wire e2e e2e-nacos e2e-cluster e2e-durability e2e-full fuzz
 test: bin/gotestsum bin/gofail build ## unit tests with the race detector, then the wire and durability tests
 	@rm -rf .cache/test && mkdir -p .cache/test
 	@$(MAKE) --no-print-directory test-unit test-budget test-wire; code=$$?; scripts/summary.sh .cache/test; exit $$code
@@ -66,14 +66,21 @@ test-budget: # allocations of hot paths, without the race detector, which alloca
 	@$(SUM) .cache/test/budget.json -- -run '^TestBudget' -count=1 ./core/... ./plugin-nacos/...
 
 test-wire: # all but the SDKs of other languages
-	cd e2e && GOWORK=off $(CURDIR)/$(SUM) $(CURDIR)/.cache/test/wire.json -- -count=1 -timeout 8m $$(GOWORK=off go list ./... | grep -v /nacossdk)
+	cd e2e && GOWORK=off $(CURDIR)/$(SUM) $(CURDIR)/.cache/test/wire.json -- -count=1 -timeout 8m $$(GOWORK=off go list ./... | grep -vE '/(nacos|cluster)sdk')
 
-e2e: e2e-nacos ## SDKs of other languages and real peers
+e2e: ## SDKs of other languages, against one node and against a cluster
+	@code=0; for t in e2e-nacos e2e-cluster; do $(MAKE) --no-print-directory $$t || code=1; done; \
+	  scripts/summary.sh .cache/e2e-nacos .cache/e2e-cluster; exit $$code
 
 e2e-nacos: bin/gotestsum bin/gofail build sdk-drivers ## recorded answers, SDKs
 	@rm -rf .cache/e2e-nacos && mkdir -p .cache/e2e-nacos
 	@(cd e2e && GOWORK=off $(CURDIR)/$(SUM) $(CURDIR)/.cache/e2e-nacos/nacos.json -- -count=1 -timeout 6m -parallel $(SDKS) ./golden/... ./nacosgo/... ./nacossdk/...); code=$$?; \
 	  scripts/summary.sh .cache/e2e-nacos; exit $$code
+
+e2e-cluster: bin/gotestsum build sdk-drivers ## SDKs while members of a cluster fail
+	@rm -rf .cache/e2e-cluster && mkdir -p .cache/e2e-cluster
+	@(cd e2e && GOWORK=off $(CURDIR)/$(SUM) $(CURDIR)/.cache/e2e-cluster/cluster.json -- -count=1 -timeout 8m ./clustersdk/...); code=$$?; \
+	  scripts/summary.sh .cache/e2e-cluster; exit $$code
 
 e2e-durability: bin/gotestsum bin/gofail build ## the long durability set
 	@rm -rf .cache/e2e-durability && mkdir -p .cache/e2e-durability
@@ -87,7 +94,7 @@ fuzz: ## run every fuzz target for FUZZTIME
 	@scripts/fuzz.sh $(FUZZTIME)
 
 # ---- drivers of foreign SDKs -------------------------------------------------
-# Made in .cache/sdk, each again when its inputs change; e2e/nacossdk runs them.
+# Made in .cache/sdk, each again when its inputs change; package e2e/drive runs them.
 
 SDK  := .cache/sdk
 SDKS := 9 # the rows of the table and the test of all together: they mostly wait, so all run at a time

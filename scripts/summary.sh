@@ -1,10 +1,10 @@
 #!/usr/bin/env bash
-# Counts the tests in the JSON event files of a folder and closes a test run
+# Counts the tests in the JSON event files of folders and closes a test run
 # with one line: N passed, N failed[, N skipped]. Parents of subtests count, a
 # package that fails without a failing test (build error, timeout, leak) counts
 # as one failure.
 set -euo pipefail
-cat "$1"/*.json 2>/dev/null | awk '
+for dir in "$@"; do cat "$dir"/*.json; done 2>/dev/null | awk '
   /"Action":"(pass|fail|skip)"/ {
     act = $0; sub(/.*"Action":"/, "", act); sub(/".*/, "", act)
     pkg = $0; sub(/.*"Package":"/, "", pkg); sub(/".*/, "", pkg)
