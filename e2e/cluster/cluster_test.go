@@ -93,9 +93,7 @@ const restartLimit = 2 * time.Second
 // restart starts a member that finds a leader.
 func (s *site) restart(i int) {
 	s.t.Helper()
-	if took := s.c.Start(i); took > restartLimit {
-		s.t.Errorf("member %d was ready %v after its start, want at most %v", i, took, restartLimit)
-	}
+	s.starts = append(s.starts, s.c.Start(i))
 }
 
 // REL-12, ARC-R12: a member loses its disk and comes back as a new one; one more

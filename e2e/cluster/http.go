@@ -78,6 +78,23 @@ func (w *web) send(ctx context.Context, method, target string, form url.Values, 
 	return string(b), nil
 }
 
+// put sends a text.
+func (w *web) put(ctx context.Context, target, text string) error {
+	req, err := http.NewRequestWithContext(ctx, http.MethodPut, target, strings.NewReader(text))
+	if err != nil {
+		return err
+	}
+	resp, err := w.http.Do(req)
+	if err != nil {
+		return err
+	}
+	defer resp.Body.Close()
+	if resp.StatusCode/100 != 2 {
+		return &refusedError{resp.StatusCode, ""}
+	}
+	return nil
+}
+
 const configs = "/nacos/v1/cs/configs"
 
 // publish stores a config, on the condition of its present digest when there is

@@ -4,6 +4,7 @@ import (
 	"flag"
 	"math/rand/v2"
 	"os"
+	"slices"
 	"strconv"
 	"testing"
 	"time"
@@ -59,22 +60,38 @@ type site struct {
 	rng     *rand.Rand
 	writers *writers
 	chains  *chains
+	starts  []time.Duration
 }
 
-// newSite starts members and the load.
+// newSite starts members and the load, with the seed of the test.
 func newSite(t *testing.T, o members.Options) *site {
 	t.Helper()
-	seed := seedOf(t)
-	o.Seed = seed
-	s := &site{t: t, c: members.Run(t, o), seed: seed, rng: rand.New(rand.NewPCG(seed, 0))}
-	s.load()
+	o.Seed = seedOf(t)
+	return begin(t, o)
+}
+
+func begin(t *testing.T, o members.Options) *site {
+	t.Helper()
+	s := &site{t: t, c: members.Run(t, o), seed: o.Seed, rng: rand.New(rand.NewPCG(o.Seed, 0))}
+	s.writers = startWriters(s.c, s.seed, 4)
+	s.chains = startChains(t, s.c, s.seed, 2, 4)
+	t.Cleanup(func() { s.chains.cancel(); s.writers.cancel(); s.punctual() })
 	return s
 }
 
-func (s *site) load() {
-	s.writers = startWriters(s.c, s.seed, 4)
-	s.chains = startChains(s.t, s.c, s.seed, 2, 4)
-	s.t.Cleanup(func() { s.chains.cancel(); s.writers.cancel() })
+// punctual judges how long members took to be ready: most of them in time. One
+// that was late on a busy machine says nothing.
+func (s *site) punctual() {
+	if len(s.starts) == 0 {
+		return
+	}
+	slices.Sort(s.starts)
+	median, last := s.starts[len(s.starts)/2], s.starts[len(s.starts)-1]
+	s.t.Logf("%d starts of a member that finds a leader: median %v, longest %v",
+		len(s.starts), median.Round(time.Millisecond), last.Round(time.Millisecond))
+	if median > restartLimit {
+		s.t.Errorf("members were ready %v after their start, want at most %v (REL-01)", median, restartLimit)
+	}
 }
 
 // more waits until both loads get on.

@@ -196,7 +196,7 @@ func (s *site) untilTaken() {
 }
 
 // ofMembers are the failpoints that a node alone does not pass, with the
-// reason. They are walked through by the tests of the packages they are in.
+// reason. e2e/cluster walks through them.
 func ofMembers() map[string]string {
 	const (
 		install = "a snapshot is received from another member only"
@@ -208,6 +208,7 @@ func ofMembers() map[string]string {
 		"raftnodeBeforeReset": install, "raftnodeAfterReset": install,
 		"raftnodeBeforeConfChange": group, "raftnodeBeforeSend": group,
 		"peerBeforeSend": group, "peerInSnapshot": install,
+		"raftnodeAfterConfChange": group, "raftnodeBeforeInstall": install,
 	}
 }
 

@@ -77,10 +77,18 @@ func (c *channel) offer(m *raftpb.Message) bool {
 // ready returns a client that can send at once; nil when there is none.
 func (c *channel) ready() peerv1.PeerClient {
 	l := c.link.Load()
-	if l == nil || l.conn.GetState() != connectivity.Ready {
+	if l == nil {
 		return nil
 	}
-	return l.client
+	switch l.conn.GetState() {
+	case connectivity.Ready:
+		return l.client
+	case connectivity.Idle:
+		// It was lost, and a stream that sends nothing does not notice.
+		l.conn.Connect()
+	default:
+	}
+	return nil
 }
 
 // renew makes the connection open anew.

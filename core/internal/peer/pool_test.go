@@ -341,6 +341,44 @@ func TestSnapshot(t *testing.T) {
 	}
 }
 
+// REL-11: a member that restarts while it needs a snapshot gets one, although
+// nothing else is sent to it and no ping has missed it.
+func TestSnapshotAfterRestart(t *testing.T) {
+	s, err := store.Open(store.Options{Dir: t.TempDir(), NoSync: true})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer func() { _ = s.Close() }()
+	if err := s.ApplyConf(7, 3, &raftpb.ConfState{Voters: []uint64{1, 2}}); err != nil {
+		t.Fatal(err)
+	}
+	e := listen(t, someone(1, 9), ServerOptions{}, 2)
+	p, n := pool(t, someone(2, 9), func(o *PoolOptions) { o.Every = patience })
+	n.store = s
+	p.Update(map[uint64]string{1: e.addr})
+	eventually(t, "there is a stream", p.peer(1).bulk.up.Load)
+	p.Send([]*raftpb.Message{message(raftpb.MsgApp, 2, 1, 5)})
+	eventually(t, "an append arrives", func() bool { return len(e.of(raftpb.MsgApp)) > 0 })
+	e.Close()
+	e.serve(t, ServerOptions{}, e.addr)
+	e.Open(e)
+	begin := time.Now()
+	for tries := 1; ; tries++ {
+		p.Send([]*raftpb.Message{message(raftpb.MsgSnap, 2, 1, 0)})
+		eventually(t, "the outcome is told", func() bool { return len(n.outcomes()) >= tries })
+		err := n.outcomes()[tries-1]
+		if err == nil {
+			return
+		}
+		if time.Since(begin) > 10*time.Second {
+			t.Fatalf("snapshot = %v after %d tries", err, tries)
+		}
+		if d := time.Since(begin); tries > 2 && d < time.Duration(tries-1)*failPause {
+			t.Fatalf("%d tries within %v: raft is told of failures at once", tries, d)
+		}
+	}
+}
+
 // CTR-L01: the error says whether the handler may have run.
 func TestCall(t *testing.T) {
 	e := &endpoint{self: someone(1, 9), standing: map[uint64]Standing{2: Member}}

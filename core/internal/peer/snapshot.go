@@ -20,12 +20,20 @@ import (
 // cleaned up meanwhile.
 const stallAfter = 30 * time.Second
 
+// failPause is how long raft is not told of a snapshot that failed: it asks for the
+// next one at the next sign of life.
+const failPause = 200 * time.Millisecond
+
 // sendSnapshots sends one snapshot after another until the member goes.
 func (x *remotePeer) sendSnapshots() {
 	for {
 		select {
 		case m := <-x.snap:
-			x.sent(x.sendSnapshot(m))
+			err := x.sendSnapshot(m)
+			if err != nil {
+				rest(x.ctx, failPause)
+			}
+			x.sent(err)
 			continue
 		case <-x.ctx.Done():
 		}

@@ -55,6 +55,7 @@ func (n *Node) apply(b batch) error {
 		if err := n.store.ApplyConf(e.GetIndex(), e.GetTerm(), b.conf); err != nil {
 			return fmt.Errorf("apply change of members: %w", err)
 		}
+		// gofail: var raftnodeAfterConfChange struct{}
 		if b.confID != 0 {
 			n.waiters.tell([]fsm.Outcome{{ID: b.confID}})
 		}

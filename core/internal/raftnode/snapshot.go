@@ -129,6 +129,7 @@ func (n *Node) discardUntaken() {
 func (n *Node) install(rec *store.Received) error {
 	defer n.installs.Store(false)
 	m := rec.Meta()
+	// gofail: var raftnodeBeforeInstall struct{}
 	if err := n.store.Install(rec); err != nil {
 		return err
 	}

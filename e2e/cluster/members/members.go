@@ -33,7 +33,8 @@ const Secret = "a secret of more than thirty-two bytes for tests"
 type Options struct {
 	Count  int      // 0: 3
 	Binary string   // of all; "": bin/batata
-	Env    []string // NAME=value, for all
+	// Env is the environment of a member beside the test's, NAME=value; nil: none.
+	Env func(i int) []string
 	Sets   []string // key=value, for all
 	// Data is the directory of a member; nil: a fresh one.
 	Data func(i int) string
@@ -119,12 +120,16 @@ func (c *Cluster) add(port int, list []string) {
 			c.tb.Fatal(err)
 		}
 	}
+	var env []string
+	if c.o.Env != nil {
+		env = c.o.Env(i)
+	}
 	data := ""
 	if c.o.Data != nil {
 		data = c.o.Data(i)
 	}
 	c.Nodes = append(c.Nodes, node.New(c.tb, node.Options{
-		Port: port, Binary: c.o.Binary, Env: c.o.Env, Data: data, Sets: append(sets, c.o.Sets...),
+		Port: port, Binary: c.o.Binary, Env: env, Data: data, Sets: append(sets, c.o.Sets...),
 	}))
 }
 
