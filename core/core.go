@@ -18,6 +18,7 @@ import (
 	"github.com/easynet-cn/batata/core/cluster"
 	"github.com/easynet-cn/batata/core/configstore"
 	"github.com/easynet-cn/batata/core/internal/authz"
+	"github.com/easynet-cn/batata/core/internal/backup"
 	"github.com/easynet-cn/batata/core/internal/catalog"
 	"github.com/easynet-cn/batata/core/internal/compile"
 	"github.com/easynet-cn/batata/core/internal/configraft"
@@ -104,6 +105,9 @@ func (n *Node) open(c *Config) (err error) {
 	if noSync {
 		c.Logger.Warn("durability is os: a power failure loses acknowledged writes")
 	}
+	if err := backup.Resume(restoreOptions(c.DataDir, 0)); err != nil {
+		return err
+	}
 	// state.db first: its lock keeps a second process out of everything else.
 	n.store, err = store.Open(store.Options{
 		Dir: c.DataDir, NoSync: noSync, Logger: c.Logger.Named("store"),
@@ -119,7 +123,7 @@ func (n *Node) open(c *Config) (err error) {
 	if n.identity, err = member.Open(c.DataDir); err != nil {
 		return err
 	}
-	n.log, err = raftlog.Open(filepath.Join(c.DataDir, "log"), raftlog.Options{NoSync: noSync, Logger: c.Logger.Named("log")})
+	n.log, err = raftlog.Open(filepath.Join(c.DataDir, logDir), raftlog.Options{NoSync: noSync, Logger: c.Logger.Named("log")})
 	if err == nil && c.OnOpen != nil {
 		c.OnOpen()
 	}

@@ -6,6 +6,7 @@ import (
 	"crypto/x509"
 	"errors"
 	"fmt"
+	"io"
 	"maps"
 	"net"
 	"os"
@@ -16,6 +17,7 @@ import (
 	"go.uber.org/zap"
 
 	"github.com/easynet-cn/batata/core"
+	"github.com/easynet-cn/batata/core/cluster"
 	"github.com/easynet-cn/batata/core/plugin"
 	"github.com/easynet-cn/batata/server/internal/admin"
 	"github.com/easynet-cn/batata/server/internal/conf"
@@ -265,6 +267,52 @@ func (o operator) Form(context.Context) error {
 		return errStarting
 	}
 	return o.forming.Force()
+}
+
+// Backup implements admin.Backups.
+func (o operator) Backup(ctx context.Context) (cluster.Chunks, error) {
+	n := o.ready.Load()
+	if n == nil {
+		return nil, errStarting
+	}
+	chunks, err := n.Admin().Backup(ctx)
+	if err != nil {
+		return nil, err
+	}
+	o.logger.Info("backup begun")
+	return &loggedBackup{Chunks: chunks, logger: o.logger, begun: time.Now()}, nil
+}
+
+// loggedBackup tells how a backup ended.
+type loggedBackup struct {
+	cluster.Chunks
+	logger *zap.Logger
+	begun  time.Time
+	bytes  int64
+	ended  bool
+	err    error
+}
+
+// Next implements cluster.Chunks.
+func (b *loggedBackup) Next(ctx context.Context) ([]byte, error) {
+	p, err := b.Chunks.Next(ctx)
+	b.bytes += int64(len(p))
+	b.ended = errors.Is(err, io.EOF)
+	if err != nil && !b.ended {
+		b.err = err
+	}
+	return p, err
+}
+
+// Close implements cluster.Chunks.
+func (b *loggedBackup) Close() error {
+	fields := []zap.Field{zap.Int64("bytes", b.bytes), zap.Duration("elapsed", time.Since(b.begun))}
+	if b.ended {
+		b.logger.Info("backup ended", fields...)
+	} else {
+		b.logger.Warn("backup cut short", append(fields, zap.Error(b.err))...)
+	}
+	return b.Chunks.Close()
 }
 
 // find returns the member that is meant by an id, a name or an address.

@@ -105,4 +105,15 @@ type Admin interface {
 	Remove(ctx context.Context, id uint64) error
 	// Leave takes out this member.
 	Leave(ctx context.Context) error
+	// Backup opens the replicated state of one moment: all that was acknowledged
+	// before the call. Writes go on meanwhile. One is open on a member at a time;
+	// close it.
+	Backup(ctx context.Context) (Chunks, error)
+}
+
+// Chunks are pulled by one goroutine.
+type Chunks interface {
+	// Next returns more, valid until the next call; io.EOF ends.
+	Next(ctx context.Context) ([]byte, error)
+	Close() error
 }

@@ -201,6 +201,7 @@ func ofMembers() map[string]string {
 	const (
 		install = "a snapshot is received from another member only"
 		group   = "there is no other member"
+		restore = "nothing is restored; see e2e/backup"
 	)
 	return map[string]string{
 		"storeBeforeSwap": install, "storeAfterSwap": install,
@@ -209,6 +210,8 @@ func ofMembers() map[string]string {
 		"raftnodeBeforeConfChange": group, "raftnodeBeforeSend": group,
 		"peerBeforeSend": group, "peerInSnapshot": install,
 		"raftnodeAfterConfChange": group, "raftnodeBeforeInstall": install,
+		"backupAfterReceive": restore, "backupBeforeComplete": restore, "backupAfterComplete": restore,
+		"backupAfterPlace": restore, "backupBeforeRemove": restore,
 	}
 }
 

@@ -16,8 +16,8 @@ import (
 	"github.com/easynet-cn/batata/core/internal/durable"
 )
 
-// fileName is the file in the data directory.
-const fileName = "member.json"
+// FileName is the file in the data directory.
+const FileName = "member.json"
 
 // Identity is what the file holds.
 type Identity struct {
@@ -39,13 +39,13 @@ type File struct {
 // Open reads the identity of dir, makes an id when there is none, and counts
 // this start. What it returns is durable.
 func Open(dir string) (*File, error) {
-	f := &File{path: filepath.Join(dir, fileName)}
+	f := &File{path: filepath.Join(dir, FileName)}
 	var id Identity
 	b, err := os.ReadFile(f.path)
 	switch {
 	case err == nil:
-		if err := json.Unmarshal(b, &id); err != nil || id.ID == 0 {
-			return nil, fmt.Errorf("read %s: damaged: restore it from a backup of this data directory", f.path)
+		if id, err = parse(f.path, b); err != nil {
+			return nil, err
 		}
 	case errors.Is(err, fs.ErrNotExist):
 		id = Identity{ID: Random()}
@@ -54,6 +54,31 @@ func Open(dir string) (*File, error) {
 	}
 	id.Starts++
 	return f, f.write(&id)
+}
+
+// Read returns the identity of dir without counting a start; fs.ErrNotExist when
+// there is none.
+func Read(dir string) (Identity, error) {
+	path := filepath.Join(dir, FileName)
+	b, err := os.ReadFile(path)
+	if err != nil {
+		return Identity{}, fmt.Errorf("read identity: %w", err)
+	}
+	return parse(path, b)
+}
+
+// Write makes id the identity of a directory that no member runs on. What it
+// writes is durable when it returns.
+func Write(dir string, id Identity) error {
+	f := File{path: filepath.Join(dir, FileName)}
+	return f.write(&id)
+}
+
+func parse(path string, b []byte) (id Identity, err error) {
+	if err := json.Unmarshal(b, &id); err != nil || id.ID == 0 {
+		return Identity{}, fmt.Errorf("read %s: damaged: restore it from a backup of this data directory", path)
+	}
+	return id, nil
 }
 
 // Identity returns what the file holds.

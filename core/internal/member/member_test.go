@@ -42,7 +42,7 @@ func TestOpen(t *testing.T) {
 	if other := open(t, t.TempDir()); other.Member() == f.Member() {
 		t.Errorf("Open() elsewhere = %+v, want another id", other.Identity())
 	}
-	info, err := os.Stat(filepath.Join(dir, fileName))
+	info, err := os.Stat(filepath.Join(dir, FileName))
 	if err != nil || info.Mode().Perm() != 0o600 {
 		t.Errorf("mode = %v, %v, want 0600", info.Mode(), err)
 	}
@@ -50,7 +50,7 @@ func TestOpen(t *testing.T) {
 
 func TestOpenDamaged(t *testing.T) {
 	dir := t.TempDir()
-	if err := os.WriteFile(filepath.Join(dir, fileName), []byte(`{"id":"0"`), 0o600); err != nil {
+	if err := os.WriteFile(filepath.Join(dir, FileName), []byte(`{"id":"0"`), 0o600); err != nil {
 		t.Fatal(err)
 	}
 	if _, err := Open(dir); err == nil || !strings.Contains(err.Error(), "damaged") {
@@ -61,7 +61,7 @@ func TestOpenDamaged(t *testing.T) {
 // STY-94: the file of the first release had no word on whether it holds state.
 func TestOpenOlder(t *testing.T) {
 	dir := t.TempDir()
-	if err := os.WriteFile(filepath.Join(dir, fileName), []byte(`{"id":"7","cluster":"8","starts":3}`), 0o600); err != nil {
+	if err := os.WriteFile(filepath.Join(dir, FileName), []byte(`{"id":"7","cluster":"8","starts":3}`), 0o600); err != nil {
 		t.Fatal(err)
 	}
 	if id := open(t, dir).Identity(); id != (Identity{ID: 7, Cluster: 8, Starts: 4}) {
@@ -73,7 +73,7 @@ func TestOpenOlder(t *testing.T) {
 func TestOpenAfterCrash(t *testing.T) {
 	dir := t.TempDir()
 	first := open(t, dir)
-	if err := os.WriteFile(filepath.Join(dir, fileName+".tmp"), []byte(`{"id":"99","clu`), 0o600); err != nil {
+	if err := os.WriteFile(filepath.Join(dir, FileName+".tmp"), []byte(`{"id":"99","clu`), 0o600); err != nil {
 		t.Fatal(err)
 	}
 	if again := open(t, dir).Identity(); again.ID != first.Member() || again.Starts != 2 {

@@ -27,6 +27,15 @@ func (n *Node) OpenSnapshot(ctx context.Context) (*store.Snapshot, error) {
 	return n.store.OpenSnapshot(ctx)
 }
 
+// OpenBackup pins the state for an operator: everything that was acknowledged
+// before the call, on whichever member, is in it. Without a quorum it fails.
+func (n *Node) OpenBackup(ctx context.Context) (*store.Snapshot, error) {
+	if _, err := n.Barrier(ctx, kv.Linearizable); err != nil {
+		return nil, fmt.Errorf("open backup: %w", err)
+	}
+	return n.store.OpenBackup(ctx)
+}
+
 // SnapshotMessage is the message that announces an opened snapshot: m, with what
 // the state really holds.
 func SnapshotMessage(m *raftpb.Message, meta store.SnapshotMeta) *raftpb.Message {

@@ -124,6 +124,23 @@ func (v *View) Addresses() map[uint64]string {
 	return out
 }
 
+// Drops tells, for a store.Renewal, which rows another cluster does not take over:
+// those of all members but the ones named. Slots that were given stay given.
+func Drops(owner string, keep ...uint64) func(t fsm.Table) func(key []byte) bool {
+	return func(t fsm.Table) func([]byte) bool {
+		if t.Owner != owner || t.Name != table {
+			return nil
+		}
+		return func(key []byte) bool {
+			kind, rest, err := tuple.String(key)
+			if err != nil || kind != keyMember || len(rest) != 8 {
+				return false
+			}
+			return !slices.Contains(keep, binary.BigEndian.Uint64(rest))
+		}
+	}
+}
+
 // Roster follows the table.
 type Roster struct {
 	owner   string

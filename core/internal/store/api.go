@@ -31,8 +31,11 @@ type Options struct {
 	OnFail func(error)
 }
 
+// lockWait is how long a file is waited for that another process has open.
+const lockWait = time.Second
+
 func (o Options) withDefaults() Options {
-	o.LockTimeout = cmp.Or(o.LockTimeout, time.Second)
+	o.LockTimeout = cmp.Or(o.LockTimeout, lockWait)
 	o.InitialMmapSize = cmp.Or(o.InitialMmapSize, 1<<30)
 	o.PersistEvery = cmp.Or(o.PersistEvery, 500*time.Millisecond)
 	o.PersistBytes = cmp.Or(o.PersistBytes, 32<<20)

@@ -29,7 +29,6 @@ type chunkWriter struct {
 	crc *crc32.Table
 	sum hash.Hash
 	buf []byte // head and payload
-	n   int64  // bytes written to w
 }
 
 func newChunkWriter(w io.Writer) *chunkWriter {
@@ -59,8 +58,7 @@ func (c *chunkWriter) flush() error {
 	binary.BigEndian.PutUint32(c.buf, uint32(len(payload)))
 	binary.BigEndian.PutUint32(c.buf[4:], crc32.Checksum(payload, c.crc))
 	c.sum.Write(payload)
-	n, err := c.w.Write(c.buf)
-	c.n += int64(n)
+	_, err := c.w.Write(c.buf)
 	c.buf = c.buf[:chunkHead]
 	return err
 }
@@ -70,8 +68,7 @@ func (c *chunkWriter) finish() error {
 	if err := c.flush(); err != nil {
 		return err
 	}
-	n, err := c.w.Write(c.sum.Sum(make([]byte, chunkHead)))
-	c.n += int64(n)
+	_, err := c.w.Write(c.sum.Sum(make([]byte, chunkHead)))
 	return err
 }
 

@@ -18,9 +18,10 @@ import (
 	"github.com/easynet-cn/batata/core/kv"
 )
 
-// The files of a data directory.
+// FileName is the file in the data directory; the others are there while a
+// snapshot comes in.
 const (
-	stateFile    = "state.db"
+	FileName     = "state.db"
 	receivedFile = "state.db.received"
 	partialFile  = "state.db.partial"
 )
@@ -64,7 +65,7 @@ type disk struct {
 
 func openDisk(o *Options) (*disk, error) {
 	d := &disk{
-		path: filepath.Join(o.Dir, stateFile),
+		path: filepath.Join(o.Dir, FileName),
 		opts: bbolt.Options{
 			Timeout:         o.LockTimeout,
 			FreelistType:    bbolt.FreelistMapType,
@@ -83,11 +84,8 @@ func openDisk(o *Options) (*disk, error) {
 // mu or is alone.
 func (d *disk) open() error {
 	db, err := bbolt.Open(d.path, 0o600, &d.opts)
-	if errors.Is(err, bolterrors.ErrTimeout) {
-		return &LockedError{Path: d.path}
-	}
 	if err != nil {
-		return fmt.Errorf("open %s: %w", d.path, err)
+		return opened(d.path, err)
 	}
 	if err := db.Update(d.claim); err != nil {
 		return errors.Join(fmt.Errorf("open %s: %w", d.path, err), db.Close())
@@ -97,6 +95,14 @@ func (d *disk) open() error {
 	}
 	d.db = db
 	return nil
+}
+
+// opened says why a file could not be opened.
+func opened(path string, err error) error {
+	if errors.Is(err, bolterrors.ErrTimeout) {
+		return &LockedError{Path: path}
+	}
+	return fmt.Errorf("open %s: %w", path, err)
 }
 
 // claim checks the format of a file, and writes it to a new one.

@@ -73,7 +73,7 @@ func (s *Store) Install(r *Received) error {
 	if index, _ := s.Applied(); r.meta.Index <= index {
 		return errors.Join(fmt.Errorf("install snapshot %d at %d: %w", r.meta.Index, index, ErrOldSnapshot), r.Discard())
 	}
-	err := s.disk.swap(r.path, func() { s.revokeSnapshot(errSuperseded) }, s.reload)
+	err := s.disk.swap(r.path, func() { s.revokeSnapshots(errSuperseded) }, s.reload)
 	for _, o := range s.observers {
 		if err == nil {
 			err = o.Rebuild(s)
@@ -88,10 +88,12 @@ func (s *Store) Install(r *Received) error {
 	return nil
 }
 
-// revokeSnapshot ends the open snapshot, if there is one.
-func (s *Store) revokeSnapshot(err error) {
-	if p := s.snapshot.Load(); p != nil {
-		p.revoke(err)
+// revokeSnapshots ends those that are open.
+func (s *Store) revokeSnapshots(err error) {
+	for _, at := range []*pins{&s.peers, &s.backups} {
+		if p := at.open.Load(); p != nil {
+			p.revoke(err)
+		}
 	}
 }
 

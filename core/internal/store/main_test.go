@@ -143,13 +143,13 @@ func (m *member) flush(tb testing.TB) {
 // which has replayed the log behind it.
 func (m *member) crash(tb testing.TB) *member {
 	tb.Helper()
-	b, err := os.ReadFile(filepath.Join(m.opts.Dir, stateFile))
+	b, err := os.ReadFile(filepath.Join(m.opts.Dir, FileName))
 	if err != nil {
 		tb.Fatal(err)
 	}
 	o := m.opts
 	o.Dir = tb.TempDir()
-	if err := os.WriteFile(filepath.Join(o.Dir, stateFile), b, 0o600); err != nil {
+	if err := os.WriteFile(filepath.Join(o.Dir, FileName), b, 0o600); err != nil {
 		tb.Fatal(err)
 	}
 	n := openMember(tb, o)

@@ -1,11 +1,14 @@
 package store
 
 import (
+	"bytes"
 	"context"
 	"encoding/binary"
+	"errors"
 	"fmt"
 	"io"
 	"sync"
+	"sync/atomic"
 
 	"go.etcd.io/bbolt"
 )
@@ -21,47 +24,65 @@ const (
 
 // Snapshot is a pinned state of state.db.
 type Snapshot struct {
-	store *Store
-	meta  SnapshotMeta
-	free  sync.Once
+	pins *pins
+	meta SnapshotMeta
+	free sync.Once
 
 	mu  sync.Mutex // guards what follows; never held while writing to a peer
 	tx  *bbolt.Tx  // nil when revoked
 	err error      // why
 }
 
-// OpenSnapshot persists everything applied and pins it for sending. One is open
-// at a time, others wait for it (ARC-S10); close it soon, since meanwhile
+// pins lets one snapshot be open at a time.
+type pins struct {
+	token chan struct{} // capacity 1: full while one is open
+	open  atomic.Pointer[Snapshot]
+}
+
+func newPins() pins { return pins{token: make(chan struct{}, 1)} }
+
+// OpenSnapshot persists everything applied and pins it for another member. One
+// is open at a time, others wait for it (ARC-S10); close it soon, since meanwhile
 // state.db cannot reuse pages.
 func (s *Store) OpenSnapshot(ctx context.Context) (*Snapshot, error) {
+	return s.openSnapshot(ctx, &s.peers)
+}
+
+// OpenBackup is OpenSnapshot for an operator: it does not hold up members that
+// need a snapshot meanwhile.
+func (s *Store) OpenBackup(ctx context.Context) (*Snapshot, error) {
+	return s.openSnapshot(ctx, &s.backups)
+}
+
+func (s *Store) openSnapshot(ctx context.Context, at *pins) (*Snapshot, error) {
 	select {
-	case s.snapshots <- struct{}{}:
+	case at.token <- struct{}{}:
 	case <-ctx.Done():
 		return nil, fmt.Errorf("open snapshot: %w", ctx.Err())
 	}
-	p, err := s.pin(ctx)
+	p, err := s.pin(ctx, at)
 	if err != nil {
-		<-s.snapshots
+		<-at.token
 		return nil, fmt.Errorf("open snapshot: %w", err)
 	}
 	return p, nil
 }
 
-func (s *Store) pin(ctx context.Context) (*Snapshot, error) {
+func (s *Store) pin(ctx context.Context, at *pins) (*Snapshot, error) {
 	if err := s.failed(); err != nil {
 		return nil, err
 	}
 	if err := s.Flush(ctx); err != nil {
 		return nil, err
 	}
-	p := &Snapshot{store: s}
+	p := &Snapshot{pins: at}
 	err := s.disk.pin(func(tx *bbolt.Tx) error {
 		m, err := readMeta(tx)
 		if err != nil {
 			return err
 		}
 		p.tx, p.meta = tx, m.snapshot()
-		s.snapshot.Store(p)
+		at.open.Store(p)
 		return nil
 	})
 	return p, err
@@ -78,8 +99,8 @@ func (p *Snapshot) Meta() SnapshotMeta { return p.meta }
 func (p *Snapshot) Close() error {
 	p.revoke(fmt.Errorf("snapshot: %w", io.ErrClosedPipe))
 	p.free.Do(func() {
-		p.store.snapshot.CompareAndSwap(p, nil)
-		<-p.store.snapshots
+		p.pins.open.CompareAndSwap(p, nil)
+		<-p.pins.token
 	})
 	return nil
 }
@@ -99,37 +120,65 @@ func (p *Snapshot) revoke(err error) {
 }
 
 // WriteTo streams the snapshot. It can be called again.
-func (p *Snapshot) WriteTo(w io.Writer) (int64, error) {
-	c := newChunkWriter(w)
-	err := p.writeItems(c)
-	if err == nil {
-		err = c.finish()
+func (p *Snapshot) WriteTo(w io.Writer) (n int64, err error) {
+	for pieces := p.Pieces(); ; {
+		b, err := pieces.Next()
+		if errors.Is(err, io.EOF) {
+			return n, nil
+		}
+		if err != nil {
+			return n, err
+		}
+		k, err := w.Write(b)
+		n += int64(k)
+		if err != nil {
+			return n, fmt.Errorf("write snapshot: %w", err)
+		}
 	}
-	if err != nil {
-		return c.n, fmt.Errorf("write snapshot: %w", err)
-	}
-	return c.n, nil
 }
 
-// writeItems copies a portion of rows at a time, so that the transaction can be
-// revoked while a slow peer takes them.
-func (p *Snapshot) writeItems(w io.Writer) error {
-	buf := binary.BigEndian.AppendUint64(make([]byte, 0, chunkSize), diskFormat)
-	var at position
-	for {
-		var err error
-		buf, at, err = p.portion(buf, at)
-		if err != nil {
-			return err
-		}
-		if at.end {
-			buf = append(buf, itemEnd)
-		}
-		if _, err := w.Write(buf); err != nil || at.end {
-			return err
-		}
-		buf = buf[:0]
+// Pieces is the stream of a snapshot, pulled by one goroutine.
+type Pieces struct {
+	from   *Snapshot
+	chunks *chunkWriter
+	out    bytes.Buffer // what chunks has made of the last portion
+	buf    []byte       // the portion
+	at     position
+	end    bool
+}
+
+// Pieces begins the stream, anew with each call.
+func (p *Snapshot) Pieces() *Pieces {
+	s := &Pieces{from: p, buf: binary.BigEndian.AppendUint64(make([]byte, 0, chunkSize), diskFormat)}
+	s.chunks = newChunkWriter(&s.out)
+	return s
+}
+
+// Next returns more of the stream, io.EOF at its end. The bytes are valid until
+// the next call. It copies a portion of rows at a time, so that the transaction
+// can be revoked while a slow reader takes them.
+func (s *Pieces) Next() ([]byte, error) {
+	if s.end {
+		return nil, io.EOF
 	}
+	s.out.Reset()
+	for s.out.Len() == 0 {
+		var err error
+		if s.buf, s.at, err = s.from.portion(s.buf, s.at); err != nil {
+			return nil, fmt.Errorf("write snapshot: %w", err)
+		}
+		if s.end = s.at.end; s.end {
+			s.buf = append(s.buf, itemEnd)
+		}
+		if _, err = s.chunks.Write(s.buf); err == nil && s.end {
+			err = s.chunks.finish()
+		}
+		if err != nil {
+			return nil, fmt.Errorf("write snapshot: %w", err)
+		}
+		s.buf = s.buf[:0]
+	}
+	return s.out.Bytes(), nil
 }
 
 // position is where the next portion starts.

@@ -97,7 +97,7 @@ func TestSnapshot(t *testing.T) {
 		t.Errorf("after a crash %d rows, want %d", len(got), len(want))
 	}
 	if files, _ := os.ReadDir(to.opts.Dir); len(files) != 1 {
-		t.Errorf("directory holds %v, want %s alone", files, stateFile)
+		t.Errorf("directory holds %v, want %s alone", files, FileName)
 	}
 }
 

@@ -39,8 +39,7 @@ type Store struct {
 	mu   sync.Mutex // guards live
 	live live
 
-	snapshots chan struct{}            // holds one token while a snapshot is open
-	snapshot  atomic.Pointer[Snapshot] // the open one
+	peers, backups pins // what is open for members, and for operators
 
 	dirty, now chan struct{} // wake the persister: soon, at once; capacity 1, a wake-up is enough
 	quit, done chan struct{}
@@ -78,8 +77,8 @@ func Open(o Options) (*Store, error) {
 	}
 	s := &Store{
 		opts: o, log: o.Logger, disk: d, hub: newHub(&o),
-		snapshots: make(chan struct{}, 1),
-		dirty:     make(chan struct{}, 1), now: make(chan struct{}, 1),
+		peers: newPins(), backups: newPins(),
+		dirty: make(chan struct{}, 1), now: make(chan struct{}, 1),
 		quit: make(chan struct{}), done: make(chan struct{}),
 	}
 	if err := errors.Join(os.RemoveAll(filepath.Join(o.Dir, partialFile)), s.reload()); err != nil {
@@ -122,7 +121,7 @@ func (s *Store) Close() error {
 		<-s.done
 		s.fail(kv.ErrClosed)
 		s.hub.close()
-		if err := s.disk.close(func() { s.revokeSnapshot(kv.ErrClosed) }); err != nil {
+		if err := s.disk.close(func() { s.revokeSnapshots(kv.ErrClosed) }); err != nil {
 			s.closed = fmt.Errorf("close store: %w", err)
 		}
 	})

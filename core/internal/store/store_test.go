@@ -69,7 +69,7 @@ func TestOpenRefuses(t *testing.T) {
 		o.LockTimeout = time.Millisecond
 		_, err := Open(o)
 		var locked *LockedError
-		if !errors.As(err, &locked) || locked.Path != filepath.Join(o.Dir, stateFile) {
+		if !errors.As(err, &locked) || locked.Path != filepath.Join(o.Dir, FileName) {
 			t.Errorf("Open() = %v, want a LockedError", err)
 		}
 	})
@@ -128,7 +128,7 @@ func TestOpenRefuses(t *testing.T) {
 
 func edit(t *testing.T, dir string, fn func(tx *bbolt.Tx) error) {
 	t.Helper()
-	db, err := bbolt.Open(filepath.Join(dir, stateFile), 0o600, nil)
+	db, err := bbolt.Open(filepath.Join(dir, FileName), 0o600, nil)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -462,7 +462,7 @@ func TestRootJoinsTransaction(t *testing.T) {
 func TestOpenMakesDirectory(t *testing.T) {
 	dir := filepath.Join(t.TempDir(), "a", "b")
 	openMember(t, held(dir))
-	if _, err := os.Stat(filepath.Join(dir, stateFile)); err != nil {
+	if _, err := os.Stat(filepath.Join(dir, FileName)); err != nil {
 		t.Error(err)
 	}
 	file := filepath.Join(t.TempDir(), "file")

@@ -41,6 +41,7 @@ type Running interface {
 	// Directory is nil while the server is starting.
 	Directory() Directory
 	Cluster
+	Backups
 }
 
 // Server answers on the admin socket.
@@ -72,6 +73,7 @@ func Serve(dir string, running Running) (*Server, error) {
 	mux := http.NewServeMux()
 	mux.HandleFunc("POST "+initPath, func(w http.ResponseWriter, r *http.Request) { initAdmin(w, r, running.Directory()) })
 	clusterRoutes(mux, running)
+	backupRoute(mux, running)
 	s := &Server{
 		http: &http.Server{Handler: mux, ReadTimeout: timeout, WriteTimeout: clusterTimeout + timeout},
 		dir:  handle,
@@ -147,12 +149,11 @@ func Init(ctx context.Context, dir, user string, password []byte) error {
 	return ask(ctx, dir, initPath, timeout, initRequest{User: user, Password: password}, nil)
 }
 
-// ask posts a request to the server that runs on dir, and decodes what it answers
-// beside an error into out.
-func ask(ctx context.Context, dir, path string, limit time.Duration, request, out any) error {
+// post sends a request to the server that runs on dir. A limit of 0 is none.
+func post(ctx context.Context, dir, path string, limit time.Duration, request any) (*http.Response, error) {
 	handle, err := os.Open(dir)
 	if err != nil {
-		return ErrNotRunning
+		return nil, ErrNotRunning
 	}
 	defer handle.Close()
 	socket := socketPath(handle)
@@ -164,19 +165,29 @@ func ask(ctx context.Context, dir, path string, limit time.Duration, request, ou
 	}}
 	body, err := json.Marshal(request)
 	if err != nil {
-		return fmt.Errorf("ask server: %w", err)
+		return nil, fmt.Errorf("ask server: %w", err)
 	}
 	req, err := http.NewRequestWithContext(ctx, http.MethodPost, "http://admin"+path, bytes.NewReader(body))
 	if err != nil {
-		return fmt.Errorf("ask server: %w", err)
+		return nil, fmt.Errorf("ask server: %w", err)
 	}
 	resp, err := client.Do(req)
 	if err != nil {
 		var op *net.OpError
 		if errors.As(err, &op) && op.Op == "dial" {
-			return ErrNotRunning
+			return nil, ErrNotRunning
 		}
-		return fmt.Errorf("ask server: %w", err)
+		return nil, fmt.Errorf("ask server: %w", err)
+	}
+	return resp, nil
+}
+
+// ask posts a request to the server that runs on dir, and decodes what it answers
+// beside an error into out.
+func ask(ctx context.Context, dir, path string, limit time.Duration, request, out any) error {
+	resp, err := post(ctx, dir, path, limit, request)
+	if err != nil {
+		return err
 	}
 	defer resp.Body.Close()
 	b, err := io.ReadAll(io.LimitReader(resp.Body, maxAnswer))

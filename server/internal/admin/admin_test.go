@@ -29,6 +29,7 @@ func (o *once) Bootstrap(_ context.Context, a auth.FirstAdmin) error {
 // server is a running one whose cluster fails everything it is asked.
 type server struct {
 	Cluster
+	Backups
 	users Directory
 }
 

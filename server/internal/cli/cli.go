@@ -81,7 +81,8 @@ func newRoot(s *Settings) *cobra.Command {
 	root.SetErr(s.Errors)
 	root.SetFlagErrorFunc(func(_ *cobra.Command, err error) error { return refusal{err} })
 	src.bind(root)
-	root.AddCommand(serve, versionCommand(s), pluginsCommand(s), healthCommand(s, &src), adminCommand(s, &src), clusterCommand(s, &src))
+	root.AddCommand(serve, versionCommand(s), pluginsCommand(s), healthCommand(s, &src), adminCommand(s, &src), clusterCommand(s, &src),
+		backupCommand(s, &src), restoreCommand(s, &src))
 	return root
 }
 

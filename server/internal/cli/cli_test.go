@@ -57,6 +57,11 @@ func TestExecute(t *testing.T) {
 		"transfer":     {[]string{"cluster", "transfer"}, 1, "", "--data-dir names another"},
 		"remove":       {[]string{"cluster", "remove"}, 2, "", "accepts 1 arg"},
 		"add":          {[]string{"cluster", "add", "a", "b"}, 2, "", "accepts 1 arg"},
+		"backup":       {[]string{"backup", "f"}, 1, "", "no server is running on this data directory (--data-dir names another)"},
+		"backup where": {[]string{"backup"}, 2, "", "accepts 1 arg"},
+		"restore what": {[]string{"restore"}, 2, "", "accepts 1 arg"},
+		"no such file": {[]string{"restore", "none"}, 1, "", "no such file"},
+		"not a backup": {[]string{"restore", "-"}, 1, "", "not a backup, or damaged: it is cut off"},
 		"not running":  {[]string{"health", "--set", "nacos.server.main.port=1"}, 1, "", "ask server"},
 	}
 	for name, tt := range tests {
