@@ -29,17 +29,15 @@ func (s *suite) everyMember(t *testing.T) {
 		own, content := config("own-"+strconv.Itoa(n)), "from "+writer.name
 		for _, c := range []string{"replaced", content} {
 			writer.publish(t, own, c)
-			for _, reader := range all {
-				if reader.name != writer.name {
-					reader.wantContent(t, own, c)
-				}
+			s.everywhere(t, own, c)
+			for next := range s.Nodes { // each of another member
+				all[(n+1+next)%len(all)].wantContent(t, own, c)
 			}
 		}
 		spread(t, shared, content, writer, all)
 
-		instance := wire.Instance{IP: fmt.Sprintf("10.4.0.%d", n+1), Port: 8080, Weight: 1, Cluster: "DEFAULT"}
-		writer.must(t, wire.Command{Op: wire.Register, Item: mixed, Instance: &instance})
-		instances = append(instances, instance)
+		instances = append(instances, instance(fmt.Sprintf("10.4.0.%d", n+1)))
+		writer.must(t, wire.Command{Op: wire.Register, Item: mixed, Instance: &instances[n]})
 		for _, c := range all {
 			if !c.sees(mixed, told, instances) {
 				last, _ := c.Feed(c.name, mixed).Last()

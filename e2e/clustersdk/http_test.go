@@ -94,6 +94,18 @@ func (s *suite) persistent(t *testing.T, i wire.Item, ip string) {
 	}
 }
 
+// everywhere wants every member that runs to answer a config with the content, at
+// once.
+func (s *suite) everywhere(t *testing.T, c wire.Item, want string) {
+	t.Helper()
+	for i, n := range s.running() {
+		at := n.URL() + configs + "?group=" + c.Group + "&dataId=" + c.DataID
+		if status, got, err := ask(t.Context(), s.http, http.MethodGet, at, nil, nil); err != nil || status != http.StatusOK || got != want {
+			t.Errorf("get(%s) of member %d = %d, %q, %v, want %q", c.DataID, i, status, got, err, want)
+		}
+	}
+}
+
 // running are the members whose process runs, by number.
 func (s *suite) running() map[int]*node.Node {
 	out := map[int]*node.Node{}

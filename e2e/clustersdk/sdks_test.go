@@ -26,6 +26,9 @@ type sdk struct {
 
 var sdks = []sdk{
 	{SDK: drive.Go("go-2.3.2", "go2"), roaming: 3, limited: "ConfigQueryRequest is limited", losesPush: true},
+	{SDK: drive.Java("java-3.2.1", "3.2.1-2026.03.30"), roaming: 2},
+	{SDK: drive.Java("java-2.5.1", "2.5.1"), roaming: 1},
+	{SDK: drive.Python("python-3.2.0", "3.2.0", "grpc_driver.py"), roaming: 1, losesPush: true, slowRedo: true},
 }
 
 const (

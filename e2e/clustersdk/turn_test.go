@@ -3,7 +3,6 @@ package clustersdk
 import (
 	"context"
 	"fmt"
-	"net/http"
 	"slices"
 	"strconv"
 	"testing"
@@ -68,11 +67,11 @@ func (s *suite) prepare(t *testing.T) *turn {
 		}
 	}
 	for n, c := range r.roaming {
-		instance := wire.Instance{IP: fmt.Sprintf("10.3.0.%d", n+1), Port: 8080, Weight: 1, Cluster: "DEFAULT"}
-		c.must(t, wire.Command{Op: wire.Register, Item: r.mixed, Instance: &instance})
-		r.instances = append(r.instances, instance)
+		own := instance(fmt.Sprintf("10.3.0.%d", n+1))
+		c.must(t, wire.Command{Op: wire.Register, Item: r.mixed, Instance: &own})
+		r.instances = append(r.instances, own)
 		if !c.slowRedo {
-			r.quick = append(r.quick, instance)
+			r.quick = append(r.quick, own)
 		}
 	}
 	s.persistent(t, fixed, "10.3.1.1")
@@ -152,12 +151,7 @@ func (r *turn) crossing(t *testing.T, step string) {
 		content := fmt.Sprintf("%s, by %s", step, writer.name)
 		writer.publish(t, own, content)
 		all[(n+1)%len(all)].wantContent(t, own, content)
-		for i, m := range r.running() {
-			at := m.URL() + configs + "?group=" + own.Group + "&dataId=" + own.DataID
-			if status, got, err := ask(t.Context(), r.http, http.MethodGet, at, nil, nil); err != nil || status != http.StatusOK || got != content {
-				t.Errorf("get(%s) of member %d = %d, %q, %v, want %q", own.DataID, i, status, got, err, content)
-			}
-		}
+		r.everywhere(t, own, content)
 	}
 }
 

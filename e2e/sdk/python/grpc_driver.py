@@ -36,6 +36,7 @@ class Client:
             .build()
         )
         config.set_update_cache_when_empty(True)  # NAC-NAM-42
+        config.disable_use_config_cache = True  # answers come from the server or not at all
         self.config = await NacosConfigService.create_config_service(config)
         self.naming = await NacosNamingService.create_naming_service(config)
         return {}

@@ -1,5 +1,6 @@
 package batata.sdk;
 
+import com.alibaba.nacos.client.config.utils.SnapShotSwitch;
 import com.fasterxml.jackson.databind.JsonNode;
 import com.fasterxml.jackson.databind.ObjectMapper;
 import com.fasterxml.jackson.databind.node.ObjectNode;
@@ -29,6 +30,7 @@ public final class Driver {
     public static void main(String[] args) throws IOException {
         Driver driver = new Driver(new PrintStream(System.out, true, StandardCharsets.UTF_8));
         System.setOut(System.err); // what libraries print is no message
+        SnapShotSwitch.setIsSnapShot(false); // answers come from the server or not at all
         BufferedReader in = new BufferedReader(new InputStreamReader(System.in, StandardCharsets.UTF_8));
         for (String line = in.readLine(); line != null; line = in.readLine()) {
             JsonNode command = JSON.readTree(line);
