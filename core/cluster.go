@@ -43,9 +43,9 @@ func (v clusterView) Self(ctx context.Context) (*cluster.Member, error) {
 
 // alone is this member without a roster.
 func (v clusterView) alone() *cluster.Member {
-	id, p := v.node.identity.Member(), v.node.config.Peer
+	id, p := v.node.identity.Member(), v.node.profile.Load()
 	return &cluster.Member{
-		ID: id, Slot: 1, Name: nameOf(p.Name, id), Addrs: p.Addrs, State: cluster.Up, Voter: true, Breaker: peer.Closed.String(),
+		ID: id, Slot: 1, Name: nameOf(p.Name, id), Addrs: p.Addresses, State: cluster.Up, Voter: true, Breaker: peer.Closed.String(),
 		Meta: p.Meta, Features: p.Features, Version: p.Version,
 	}
 }

@@ -10,6 +10,7 @@ import (
 	"path/filepath"
 	"slices"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"go.uber.org/zap"
@@ -66,6 +67,7 @@ type Node struct {
 	group    *group.Group // nil: alone
 	calls    *group.Calls
 	cluster  clusterView
+	profile  atomic.Pointer[roster.Profile] // of a node that is alone
 	config   Config
 
 	stop    context.CancelFunc
@@ -87,6 +89,7 @@ func Start(ctx context.Context, c Config) (*Node, error) {
 		return nil, fmt.Errorf("start node: durability: want fsync or os, got %q", c.Durability)
 	}
 	n := &Node{config: c, calls: &group.Calls{Logger: c.Logger}}
+	n.profile.Store(profileOf(&c.Peer))
 	if err := n.open(&c); err != nil {
 		return nil, errors.Join(fmt.Errorf("start node: %w", err), n.Close()) //nolint:contextcheck // ctx may be why
 	}

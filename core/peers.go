@@ -1,6 +1,7 @@
 package core
 
 import (
+	"cmp"
 	"context"
 	"encoding/binary"
 	"errors"
@@ -26,18 +27,30 @@ import (
 // Forming shows how a node finds its cluster while Start waits. The zero value
 // is to be put into Config.Peer.
 type Forming struct {
-	mu     sync.Mutex // guards search
+	mu     sync.Mutex // guards what follows
 	search *formation.Formation
+	quorum string
 }
 
-// Waits says what the node waits for; empty before it begins to.
+// Waits says what the node waits for; empty before it begins to, and when it has
+// what it needs.
 func (f *Forming) Waits() string {
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	if f.search == nil {
-		return ""
+		return f.quorum
 	}
 	return f.search.Waits()
+}
+
+// waits notes what is missing for a quorum.
+func (f *Forming) waits(text string) {
+	if f == nil {
+		return
+	}
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	f.quorum = text
 }
 
 // Force makes the node form a cluster although members of its list are silent.
@@ -131,10 +144,7 @@ func (n *Node) begin(ctx context.Context, c *Config) error {
 	n.group, err = group.New(group.Options{
 		Listener: l, Advertise: c.Peer.Advertise, Members: c.Peer.Members, Secret: c.Peer.Secret, TLS: c.Peer.TLS,
 		Dial: c.Peer.Dial, Every: c.Peer.Ping, ReplaceAfter: c.Peer.ReplaceAfter,
-		Profile: roster.Profile{
-			Name: c.Peer.Name, Addresses: c.Peer.Addrs, Meta: c.Peer.Meta, Features: c.Peer.Features, Version: c.Peer.Version,
-		},
-		Owner: ownerCore, Identity: n.identity, Store: n.store, Calls: n.calls,
+		Profile: *profileOf(&c.Peer), Owner: ownerCore, Identity: n.identity, Store: n.store, Calls: n.calls,
 		Logger: c.Logger.Named("cluster"), Meters: c.Metrics,
 	})
 	if err != nil {
@@ -153,19 +163,33 @@ func (n *Node) begin(ctx context.Context, c *Config) error {
 	return n.form(ctx)
 }
 
-// waitEvery is how often the log says what a start waits for.
-const waitEvery = 10 * time.Second
+const (
+	// lookEvery is how often a start that waits looks for whom.
+	lookEvery = time.Second
+	// sayEvery is how often the log says so.
+	sayEvery = 10 * time.Second
+)
 
-// waitReady waits for a leader, and says so once in a while.
+// waitReady waits for a leader, and says so once in a while. A member that has
+// data serves nobody before it knows what the others have acknowledged meanwhile.
 func (n *Node) waitReady(ctx context.Context) error {
+	defer n.config.Peer.Forming.waits("")
+	said := time.Now()
 	for {
-		part, cancel := context.WithTimeout(ctx, waitEvery)
+		part, cancel := context.WithTimeout(ctx, lookEvery)
 		err := n.raft.WaitReady(part)
 		cancel()
-		if err == nil || ctx.Err() != nil || n.raft.Err() != nil {
+		switch {
+		case err == nil || n.raft.Err() != nil:
 			return err
+		case ctx.Err() != nil:
+			return fmt.Errorf("%w: no answer from %s", err, cmp.Or(n.missing(), "a majority"))
 		}
-		n.config.Logger.Info("waiting for the other members", zap.String("missing", n.missing()))
+		n.config.Peer.Forming.waits("no leader yet, no answer from " + cmp.Or(n.missing(), "a majority"))
+		if time.Since(said) >= sayEvery {
+			said = time.Now()
+			n.config.Logger.Info("waiting for the other members", zap.String("missing", n.missing()))
+		}
 	}
 }
 
@@ -240,15 +264,28 @@ func (n *Node) SetMembers(peers []string) {
 	}
 }
 
-// Announce changes what this member tells the others about itself: addresses and
-// metadata are added to what it has told before.
+// Announce changes what this member tells the others, and a node that is alone
+// tells of itself: addresses and metadata are added to what it has told before. An
+// address that stands for every one of the machine's is told as the first that is
+// not loopback (NAD-CLU-04).
 func (n *Node) Announce(addrs, meta map[string]string) {
-	if n.group == nil {
+	told := make(map[string]string, len(addrs))
+	for name, a := range addrs {
+		told[name] = group.Reachable(a)
+	}
+	change := func(p *roster.Profile) { p.Addresses, p.Meta = merged(p.Addresses, told), merged(p.Meta, meta) }
+	if n.group != nil {
+		n.group.SetProfile(change)
 		return
 	}
-	n.group.SetProfile(func(p *roster.Profile) {
-		p.Addresses, p.Meta = merged(p.Addresses, addrs), merged(p.Meta, meta)
-	})
+	p := *n.profile.Load()
+	change(&p)
+	n.profile.Store(&p)
+}
+
+// profileOf is what the configuration says of this member.
+func profileOf(p *Peer) *roster.Profile {
+	return &roster.Profile{Name: p.Name, Addresses: p.Addrs, Meta: p.Meta, Features: p.Features, Version: p.Version}
 }
 
 func merged(old, added map[string]string) map[string]string {

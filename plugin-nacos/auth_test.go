@@ -62,6 +62,7 @@ func TestRoutesAndIdentities(t *testing.T) {
 	s.grant("reader", "public:*:config/*", auth.Read)
 	s.grant("writer", "public:*:config/*", auth.Read, auth.Write)
 	s.grant("stranger", "elsewhere:*:config/*", auth.Read, auth.Write)
+	s.grant("operator", "/v3/admin/core/cluster", auth.Read) // NAD-AUTH-77: exactly this text
 	callers := map[string][]string{
 		"nobody":       nil,
 		"wrong token":  {"Accesstoken", "x.y.z"},
@@ -69,12 +70,16 @@ func TestRoutesAndIdentities(t *testing.T) {
 		"reader":       {"Accesstoken", s.login("reader", password)},
 		"writer":       {"Authorization", "Bearer " + s.login("writer", password)},
 		"stranger":     {"Accesstoken", s.login("stranger", password)},
+		"operator":     {"Accesstoken", s.login("operator", password)},
 		"admin":        {"Accesstoken", s.login("nacos", password)},
 		"server":       {"X-Server", "sesame"},
 	}
 	const (
 		read  = "reader writer admin server"
 		write = "writer admin server"
+
+		members   = "operator admin server"
+		everybody = "nobody wrong token wrong server stranger operator " + read
 	)
 	for _, route := range []struct{ method, target, allowed string }{
 		{http.MethodGet, configs + "?dataId=a&group=G", read},
@@ -89,8 +94,11 @@ func TestRoutesAndIdentities(t *testing.T) {
 		{http.MethodGet, listener + "?dataId=a&group=G", read},
 		{http.MethodGet, "/nacos/v1/cs/listener?ip=127.0.0.1", read},
 		{http.MethodGet, "/nacos/v3/client/cs/config?dataId=a&groupName=G", read},
-		{http.MethodGet, "/nacos/v1/cs/health", "nobody wrong token wrong server stranger " + read},
-		{http.MethodGet, "/nacos/v3/admin/core/state/readiness", "nobody wrong token wrong server stranger " + read},
+		{http.MethodGet, "/nacos/v1/core/cluster/nodes", members},
+		{http.MethodGet, "/nacos/v2/core/cluster/node/list", members},
+		{http.MethodGet, "/nacos/v3/admin/core/cluster/node/self", members},
+		{http.MethodGet, "/nacos/v1/cs/health", everybody},
+		{http.MethodGet, "/nacos/v3/admin/core/state/readiness", everybody},
 	} {
 		for name, header := range callers {
 			a := s.call(route.method, route.target, "", "", header...)

@@ -2,16 +2,20 @@ package nacos
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"slices"
+	"sync/atomic"
+	"time"
 
-	"github.com/easynet-cn/batata/core/kv"
+	"github.com/easynet-cn/batata/core/cluster"
 	"github.com/easynet-cn/batata/core/plugin"
 	"github.com/easynet-cn/batata/plugin-nacos/internal/account"
 	"github.com/easynet-cn/batata/plugin-nacos/internal/authmap"
 	"github.com/easynet-cn/batata/plugin-nacos/internal/config"
 	"github.com/easynet-cn/batata/plugin-nacos/internal/configrpc"
 	"github.com/easynet-cn/batata/plugin-nacos/internal/fanout"
+	"github.com/easynet-cn/batata/plugin-nacos/internal/members"
 	"github.com/easynet-cn/batata/plugin-nacos/internal/naming"
 	"github.com/easynet-cn/batata/plugin-nacos/internal/naminghttp"
 	"github.com/easynet-cn/batata/plugin-nacos/internal/namingrpc"
@@ -62,13 +66,13 @@ func (personality) New(ctx context.Context, h plugin.Host) (plugin.Instance, err
 		Client: cfg.Auth.Enabled, Admin: cfg.Auth.AdminEnabled, Console: cfg.Auth.ConsoleEnabled,
 		IdentityKey: cfg.Auth.IdentityKey, IdentityValue: cfg.Auth.IdentityValue,
 	})
-	i := &instance{store: h.KV()}
+	i := &instance{cluster: h.Cluster(), synced: fanout.Synced(h.Registry())}
 	configs := config.New(config.Settings{
 		Configs: h.Configs(), Store: h.KV(), Committer: h.Txn(), Logger: h.Logger(), MaxGrays: cfg.Config.MaxGrays,
 	})
 	var err error
 	i.stream, err = stream.New(stream.Settings{
-		Gate: gate, Logger: h.Logger(), Metrics: h.Metrics(), Ready: i.Ready,
+		Gate: gate, Logger: h.Logger(), Metrics: h.Metrics(), Ready: i.Begun,
 		Abilities: map[string]bool{"supportPersistentInstanceByGrpc": true}, // what is absent is not announced (NAC-CON-20)
 	})
 	if err != nil {
@@ -102,7 +106,8 @@ func (personality) New(ctx context.Context, h plugin.Host) (plugin.Instance, err
 	router.Add(slices.Concat( //nolint:contextcheck // handlers have the context of their request
 		(&v1.API{Configs: configs, Polls: i.polls, Listeners: rpc, Ready: i.Ready, Owner: name, Encoder: h.Encoder("config-headers")}).Routes(),
 		(&v3.API{Configs: configs, Ready: i.Ready}).Routes(),
-		(&naminghttp.API{Naming: services, Catalog: h.Registry(), Ready: i.Ready, Pushes: packets}).Routes(), //nolint:contextcheck // likewise
+		(&naminghttp.API{Naming: services, Catalog: h.Registry(), Ready: i.Begun, Pushes: packets}).Routes(), //nolint:contextcheck // likewise
+		(&members.API{Cluster: h.Cluster(), Now: time.Now}).Routes(),                                         //nolint:contextcheck // likewise
 		account.New(h.Auth(), h.Directory(), cfg.Auth.Enabled).Routes(),                                      //nolint:contextcheck // likewise
 	)...)
 
@@ -133,9 +138,11 @@ func newNaming(ctx context.Context, h plugin.Host, cfg *Config) (*naming.Service
 
 // instance is a personality at work.
 type instance struct {
-	store  kv.Store
-	stream *stream.Server
-	polls  *poll.Keeper
+	cluster cluster.Cluster
+	synced  func(context.Context) (bool, error)
+	begun   atomic.Bool // it was ready once
+	stream  *stream.Server
+	polls   *poll.Keeper
 }
 
 var (
@@ -146,12 +153,41 @@ var (
 // Start implements plugin.Instance: the host runs the workers.
 func (*instance) Start(context.Context) error { return nil }
 
-// Ready implements plugin.Readier: fresh reads can be answered.
+// The texts that operators' probes look for (NAD-MET-04).
+var (
+	errNotReady       = errors.New("config and naming not in readiness")
+	errNamingNotReady = errors.New("naming not in readiness")
+)
+
+// Ready implements plugin.Readier: a leader is known, so that configs and
+// persistent instances are written and read as they should be, and naming holds
+// what the other members have (NAD-NSEM-58).
 func (i *instance) Ready(ctx context.Context) error {
-	if _, err := i.store.View(ctx, kv.Fresh); err != nil {
-		return fmt.Errorf("no fresh reads yet: %w", err)
+	s, err := i.cluster.State(ctx)
+	if err != nil {
+		return fmt.Errorf("state of the cluster: %w", err)
 	}
+	if !s.Ready {
+		return errNotReady
+	}
+	synced, err := i.synced(ctx)
+	if err != nil {
+		return fmt.Errorf("state of naming: %w", err)
+	}
+	if !synced {
+		return errNamingNotReady
+	}
+	i.begun.Store(true)
 	return nil
+}
+
+// Begun is what clients are told by: that the member was ready once. Without a
+// quorum it goes on with what needs none (NAD-CLU-34).
+func (i *instance) Begun(ctx context.Context) error {
+	if i.begun.Load() {
+		return nil
+	}
+	return i.Ready(ctx)
 }
 
 // Drain implements plugin.Drainer: parked polls are answered with nothing and

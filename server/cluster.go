@@ -124,15 +124,13 @@ func peerTLS(v *conf.Values) (*tls.Config, error) {
 // join tells the others where clients reach this member, and follows the list of
 // members.
 func (s *Server) join(c Cluster) {
-	peer := s.node.PeerAddress()
-	if peer == "" {
-		return
-	}
-	if host, _, err := net.SplitHostPort(peer); err == nil {
-		if _, port, err := net.SplitHostPort(s.host.Addr("", plugin.Main).String()); err == nil {
-			s.node.Announce(map[string]string{plugin.Main: net.JoinHostPort(host, port)}, nil)
+	main := s.host.Addr("", plugin.Main).String()
+	if host, _, err := net.SplitHostPort(s.node.PeerAddress()); err == nil { // by the name that members know
+		if _, port, err := net.SplitHostPort(main); err == nil {
+			main = net.JoinHostPort(host, port)
 		}
 	}
+	s.node.Announce(map[string]string{plugin.Main: main}, nil)
 	if c.Follow == nil {
 		return
 	}

@@ -77,7 +77,8 @@ type Identity struct {
 	Epoch   uint64
 }
 
-// Resource is what a protocol protects, in neutral words.
+// Resource is what a protocol protects, in neutral words. Without a kind it
+// belongs to no namespace, and Name is all of it: a grant names it by that text.
 type Resource struct{ Kind, Namespace, Group, Name string }
 
 // Action is what is done to a resource.

@@ -10,8 +10,12 @@ import (
 const defaultNamespace = "public"
 
 // resourceText renders a resource as namespace:group:kind/name, with * for what
-// is blank; so a question about many asks for a grant that covers all.
+// is blank; so a question about many asks for a grant that covers all. What has
+// no kind is its name.
 func resourceText(r auth.Resource) string {
+	if r.Kind == "" && r.Name != "" {
+		return r.Name
+	}
 	return or(r.Namespace, defaultNamespace) + ":" + or(r.Group, "*") + ":" + r.Kind + "/" + or(r.Name, "*")
 }
 

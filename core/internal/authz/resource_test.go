@@ -11,6 +11,7 @@ func TestPattern(t *testing.T) {
 	config := auth.Resource{Kind: "config", Namespace: "dev", Group: "G", Name: "app.yml"}
 	list := auth.Resource{Kind: "config", Namespace: "dev"}
 	public := auth.Resource{Kind: "config", Group: "G", Name: "a"}
+	fixed := auth.Resource{Name: "/v3/admin/core/cluster"}
 	tests := map[string]struct {
 		stored   string
 		resource auth.Resource
@@ -34,6 +35,9 @@ func TestPattern(t *testing.T) {
 		"regular expression":      {"dev:.*:config/.*", config, false},
 		"empty grant":             {"", config, false},
 		"two wildcards together":  {"dev:**:config/app.yml", config, true},
+		"fixed":                   {"/v3/admin/core/cluster", fixed, true}, // NAD-AUTH-77
+		"another fixed one":       {"/v3/admin/core/ops", fixed, false},
+		"fixed, in no namespace":  {"*:*:*", fixed, false},
 		"suffix must be the last": {"dev:*:config/app", config, false},
 	}
 	for name, tt := range tests {

@@ -30,6 +30,21 @@ func reachable(at net.Addr, machine []net.Addr) string {
 	return net.JoinHostPort(host.String(), strconv.Itoa(tcp.Port))
 }
 
+// Reachable is an address as others may reach it: one that stands for every
+// address of its machine is replaced, see reachable.
+func Reachable(address string) string {
+	host, port, err := net.SplitHostPort(address)
+	if err != nil {
+		return address
+	}
+	ip := net.ParseIP(host)
+	n, err := strconv.Atoi(port)
+	if host != "" && (ip == nil || !ip.IsUnspecified()) || err != nil {
+		return address
+	}
+	return reachable(&net.TCPAddr{Port: n}, machineAddrs())
+}
+
 // machineAddrs are the addresses of this machine; none known is none.
 func machineAddrs() []net.Addr {
 	addrs, err := net.InterfaceAddrs()

@@ -38,3 +38,17 @@ func TestReachable(t *testing.T) {
 		})
 	}
 }
+
+func TestReachableText(t *testing.T) {
+	for _, kept := range []string{"192.0.2.1:80", "[2001:db8::1]:80", "a.example:80", "no port", ""} {
+		if got := Reachable(kept); got != kept {
+			t.Errorf("Reachable(%q) = %q, want it as it is", kept, got)
+		}
+	}
+	for _, every := range []string{":80", "0.0.0.0:80", "[::]:80"} {
+		host, port, err := net.SplitHostPort(Reachable(every))
+		if ip := net.ParseIP(host); err != nil || port != "80" || ip == nil || ip.IsUnspecified() {
+			t.Errorf("Reachable(%q) = %q, want one address of this machine", every, Reachable(every))
+		}
+	}
+}

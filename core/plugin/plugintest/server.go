@@ -35,11 +35,15 @@ type Settings struct {
 	Auth    core.Auth            // passwords cost the least unless it says what they cost
 	Logger  *zap.Logger          // nil: none
 	Metrics *prometheus.Registry // nil: a new one
+	// Node, when not nil, is what the plugin stands on: one of a cluster, say. It
+	// is the caller's, who closes it after the Server; Dir and Auth mean nothing.
+	Node *core.Node
 }
 
 // Server is one plugin at work.
 type Server struct {
 	node     *core.Node
+	lent     bool // node is the caller's
 	manifest plugin.Manifest
 	host     *inproc.Host
 	instance plugin.Instance
@@ -117,12 +121,15 @@ func prepared(ctx context.Context, p plugin.Plugin, s Settings) (*Server, error)
 	if s.Auth.PasswordCost == 0 {
 		s.Auth.PasswordCost = bcrypt.MinCost
 	}
-	node, err := core.Start(ctx, core.Config{DataDir: s.Dir, Durability: core.OS, Auth: s.Auth, Logger: s.Logger, Metrics: s.Metrics})
-	if err != nil {
-		return nil, err
+	node := s.Node
+	if node == nil {
+		node, err = core.Start(ctx, core.Config{DataDir: s.Dir, Durability: core.OS, Auth: s.Auth, Logger: s.Logger, Metrics: s.Metrics})
+		if err != nil {
+			return nil, err
+		}
 	}
 	out := &Server{
-		node: node, manifest: m, http: map[string]*http.Server{}, grpc: map[string]*grpc.Server{},
+		node: node, lent: s.Node != nil, manifest: m, http: map[string]*http.Server{}, grpc: map[string]*grpc.Server{},
 		addrs: map[string]net.Addr{}, rpcs: map[string]net.Addr{},
 	}
 	out.serving, out.stop = context.WithCancel(context.WithoutCancel(ctx))
@@ -234,7 +241,9 @@ func (s *Server) end(ctx context.Context) error {
 		if s.instance != nil {
 			step("shutdown", stopLimit, s.instance.Shutdown)
 		}
-		errs = append(errs, s.node.Close())
+		if !s.lent {
+			errs = append(errs, s.node.Close())
+		}
 		s.mu.Lock()
 		defer s.mu.Unlock()
 		s.closed = errors.Join(append(errs, s.faults...)...)

@@ -33,6 +33,12 @@ func For(p auth.Plane, a auth.Action, resource func(Source) auth.Resource) Acces
 	return Access{plane: p, action: a, resource: resource}
 }
 
+// Fixed asks for a right on what belongs to no namespace. A grant names it by
+// exactly this text (NAD-AUTH-77).
+func Fixed(p auth.Plane, a auth.Action, text string) Access {
+	return For(p, a, func(Source) auth.Resource { return auth.Resource{Name: text} })
+}
+
 // Each is For of several resources, at least one: the caller needs a right on all.
 func Each(p auth.Plane, a auth.Action, resources func(Source) []auth.Resource) Access {
 	return Access{plane: p, action: a, each: resources}
