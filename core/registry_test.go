@@ -126,9 +126,13 @@ func TestRegistryOfACluster(t *testing.T) {
 	put := func(i int, host string) {
 		t.Helper()
 		r := registry.Registration{Service: key, Publisher: registry.PublisherKey{Scope: "rows"}, Host: host, Enabled: true}
-		if err := txn.Register(t.Context(), c.Node(i).Txn(), auth.Actor{}, registry.Op{PutInstance: &r}); err != nil {
-			t.Fatalf("Register() on node %d = %v", i, err)
-		}
+		coretest.Eventually(t, "the instance is taken", func() error { // elections may hold it up
+			err := txn.Register(t.Context(), c.Node(i).Txn(), auth.Actor{}, registry.Op{PutInstance: &r})
+			if err != nil && !errors.Is(err, kv.ErrNoLeader) && !errors.Is(err, kv.ErrUncertain) {
+				t.Fatalf("Register() on node %d = %v", i, err)
+			}
+			return err
+		})
 		// CTR-B07: the writer reads its own write.
 		if s, err := c.Node(i).Registry().Service(t.Context(), key); err != nil || !holds(s, host) {
 			t.Errorf("Service() on node %d after its own write = %+v, %v", i, s, err)
@@ -137,10 +141,12 @@ func TestRegistryOfACluster(t *testing.T) {
 	same := func(n int) {
 		t.Helper()
 		// A follower may have applied its own write before the leader has.
-		if _, err := c.Node(c.Leader()).KV().View(t.Context(), kv.Linearizable); err != nil {
-			t.Fatal(err)
-		}
-		want, err := c.Node(c.Leader()).Registry().Service(t.Context(), key)
+		lead := c.Leader()
+		coretest.Eventually(t, "a quorum answers", func() error {
+			_, err := c.Node(lead).KV().View(t.Context(), kv.Linearizable)
+			return err
+		})
+		want, err := c.Node(lead).Registry().Service(t.Context(), key)
 		if err != nil || len(want.Endpoints) != n {
 			t.Fatalf("Service() on the leader = %+v, %v, want %d endpoints", want, err, n)
 		}

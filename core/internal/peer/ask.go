@@ -34,7 +34,7 @@ func (p *Pool) ask(address string, call func(peerv1.PeerClient) error) error {
 		mu.Lock()
 		defer mu.Unlock()
 		why = err
-	})
+	}, nil)
 	if err != nil {
 		return fmt.Errorf("ask %s: %w", address, err)
 	}

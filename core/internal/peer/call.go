@@ -28,12 +28,15 @@ func (p *Pool) Call(ctx context.Context, to uint64, service, method string, body
 	if x == nil {
 		return nil, fmt.Errorf("call %s: member %016x: %w", method, to, kv.ErrNotFound)
 	}
-	if !x.breaker.allow(time.Now()) {
+	leave := x.breaker.allow(time.Now())
+	if leave == stop {
 		return nil, fmt.Errorf("call %s: member %016x: breaker is open: %w", method, to, cluster.ErrUnreachable)
 	}
 	out, err := x.call(ctx, service, method, body)
 	failed := errors.Is(err, cluster.ErrUnreachable) || errors.Is(err, kv.ErrUncertain) && !errors.Is(ctx.Err(), context.Canceled)
-	x.breaker.done(time.Now(), !failed)
+	if x.breaker.done(time.Now(), leave, !failed) {
+		x.tripped(err)
+	}
 	if err != nil {
 		return nil, fmt.Errorf("call %s: member %016x: %w", method, to, err)
 	}

@@ -40,7 +40,7 @@ func TestGreeting(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			p, _ := pool(t, tt.client, func(o *PoolOptions) { o.Secret = tt.secret })
 			var why error
-			conn, err := p.client(e.addr, tt.want, func(err error) { why = err })
+			conn, err := p.client(e.addr, tt.want, func(err error) { why = err }, nil)
 			if err != nil {
 				t.Fatal(err)
 			}

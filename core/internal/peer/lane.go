@@ -2,6 +2,8 @@ package peer
 
 import (
 	"context"
+	"errors"
+	"fmt"
 	"sync/atomic"
 	"time"
 
@@ -9,6 +11,7 @@ import (
 	"go.uber.org/zap"
 	"google.golang.org/grpc"
 	"google.golang.org/grpc/connectivity"
+	"google.golang.org/grpc/status"
 	"google.golang.org/protobuf/proto"
 
 	peerv1 "github.com/easynet-cn/batata/proto/batata/peer/v1"
@@ -41,6 +44,7 @@ type channel struct {
 	queue chan *raftpb.Message
 	up    atomic.Bool // a stream takes messages
 	link  atomic.Pointer[link]
+	heard pulse
 }
 
 // link is one life of a connection.
@@ -58,7 +62,7 @@ func newLink(ctx context.Context, conn *grpc.ClientConn) *link {
 }
 
 func newChannel(x *remotePeer, lane uint32, length int) *channel {
-	return &channel{peer: x, lane: lane, queue: make(chan *raftpb.Message, length)}
+	return &channel{peer: x, lane: lane, queue: make(chan *raftpb.Message, length), heard: pulse{begun: time.Now()}}
 }
 
 // offer queues a message; false when nobody takes it.
@@ -94,6 +98,7 @@ func (c *channel) ready() peerv1.PeerClient {
 // renew makes the connection open anew.
 func (c *channel) renew() {
 	if l := c.link.Load(); l != nil {
+		c.heard.beat() // the next one has its time too
 		l.cancel()
 	}
 }
@@ -101,7 +106,7 @@ func (c *channel) renew() {
 // run keeps a connection and a stream open until ctx ends.
 func (c *channel) run(ctx context.Context) {
 	for ctx.Err() == nil {
-		conn, err := c.peer.dial()
+		conn, err := c.peer.dial(c)
 		if err != nil {
 			c.peer.pool.o.Logger.Error("connection to a member", zap.String("address", c.peer.address), zap.Error(err))
 			rest(ctx, lastPause)
@@ -109,7 +114,7 @@ func (c *channel) run(ctx context.Context) {
 		}
 		l := newLink(ctx, conn)
 		c.link.Store(l)
-		c.streams(l)
+		c.streams(l) //nolint:contextcheck // the link has it
 		c.link.Store(nil)
 		l.cancel()
 		_ = conn.Close() // it was ours alone
@@ -120,19 +125,9 @@ func (c *channel) run(ctx context.Context) {
 func (c *channel) streams(l *link) {
 	pause := firstPause
 	for l.ctx.Err() == nil {
-		stream, err := l.client.Raft(l.ctx, grpc.WaitForReady(true))
-		if err == nil {
-			err = stream.Send(&peerv1.RaftBatch{Lane: c.lane})
-		}
-		if err == nil {
-			begin := time.Now()
-			c.up.Store(true)
-			err = end(c.pump(l.ctx, stream), func() error { _, err := stream.CloseAndRecv(); return err })
-			c.up.Store(false)
-			if time.Since(begin) > lastPause {
-				pause = firstPause
-			}
-			c.drop()
+		lived, err := c.stream(l)
+		if lived > lastPause {
+			pause = firstPause
 		}
 		if l.ctx.Err() == nil {
 			c.peer.pool.o.Logger.Debug("stream ended", zap.String("address", c.peer.address), zap.Uint32("lane", c.lane), zap.Error(err))
@@ -140,6 +135,29 @@ func (c *channel) streams(l *link) {
 		rest(l.ctx, pause)
 		pause = min(2*pause, lastPause)
 	}
+}
+
+// stream opens one and says how long it took messages, and why it ended.
+func (c *channel) stream(l *link) (lived time.Duration, err error) {
+	ctx, cancel := context.WithCancel(l.ctx)
+	defer cancel()
+	stream, err := l.client.Raft(ctx, grpc.WaitForReady(true))
+	if err != nil {
+		return 0, err
+	}
+	if err := stream.Send(&peerv1.RaftBatch{Lane: c.lane}); err != nil {
+		return 0, end(err, func() error { _, err := stream.CloseAndRecv(); return err })
+	}
+	// The other end says nothing until the stream is over; then it is noticed at
+	// once, and not by the next message.
+	over := make(chan error, 1)
+	c.peer.pool.wg.Go(func() { over <- stream.RecvMsg(new(peerv1.RaftEnd)) })
+	begin := time.Now()
+	c.up.Store(true)
+	err = end(c.pump(ctx, stream, over), func() error { return <-over })
+	c.up.Store(false)
+	c.drop()
+	return time.Since(begin), err
 }
 
 // rest waits for d or the end of ctx.
@@ -152,12 +170,17 @@ func rest(ctx context.Context, d time.Duration) {
 	}
 }
 
+// errOver reports that the other end has ended a stream.
+var errOver = errors.New("ended by the other end")
+
 // pump sends what is queued, what waits together in one batch.
-func (c *channel) pump(ctx context.Context, stream peerv1.Peer_RaftClient) error {
+func (c *channel) pump(ctx context.Context, stream peerv1.Peer_RaftClient, over <-chan error) error {
 	for {
 		var m *raftpb.Message
 		select {
 		case m = <-c.queue:
+		case err := <-over:
+			return fmt.Errorf("%w: %s", errOver, status.Convert(err).Message())
 		case <-ctx.Done():
 			return ctx.Err()
 		}

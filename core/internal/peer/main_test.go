@@ -51,6 +51,7 @@ type endpoint struct {
 	batches  []*raftnode.Batch
 
 	step     func(context.Context, *raftpb.Message) error
+	ping     func()
 	snapshot func(*raftpb.Message) error
 	verdict  raftnode.Verdict
 	call     func(ctx context.Context, from uint64, service, method string, body []byte) ([]byte, error)
@@ -142,6 +143,9 @@ func (e *endpoint) Call(ctx context.Context, from uint64, service, method string
 }
 
 func (e *endpoint) Pinged(uint64, *peerv1.PingRequest) *peerv1.PingReply {
+	if e.ping != nil {
+		e.ping()
+	}
 	return &peerv1.PingReply{Applied: 42}
 }
 

@@ -108,7 +108,7 @@ func TestForged(t *testing.T) {
 					t.Fatal(err)
 				}
 			}
-			conn, err := p.client(e.addr, 1, nil)
+			conn, err := p.client(e.addr, 1, nil, nil)
 			if err != nil {
 				t.Fatal(err)
 			}
@@ -437,39 +437,43 @@ func TestCall(t *testing.T) {
 	}
 }
 
-// ARC-R13.
-func TestBreaker(t *testing.T) {
-	now := time.Now()
-	var b breaker
-	fail := func() { b.done(now, false) }
-	for range breakerFails - 1 {
-		fail()
-	}
-	now = now.Add(breakerWindow + time.Second)
-	fail()
-	if b.state(now) != Closed || !b.allow(now) {
-		t.Fatal("open after failures that are far apart")
-	}
-	for range breakerFails - 1 {
-		fail()
-	}
-	for pause := breakerFirst; pause <= 2*breakerLast; pause *= 2 {
-		wait := min(pause, breakerLast)
-		if b.state(now) != Open || b.allow(now.Add(wait-1)) {
-			t.Fatalf("not open for %v", wait)
+// A member that is too busy to answer pings is not cut off from: what is under
+// way ends as it should.
+func TestSlowIsNotStalled(t *testing.T) {
+	e := &endpoint{self: someone(1, 9), standing: map[uint64]Standing{2: Member}}
+	var busy atomic.Bool
+	over, entered := make(chan struct{}), make(chan struct{})
+	e.ping = func() {
+		if busy.Load() {
+			<-over
 		}
-		now = now.Add(wait)
-		if b.state(now) != HalfOpen || !b.allow(now) || b.allow(now) {
-			t.Fatal("want one call to pass when half open")
-		}
-		fail()
 	}
-	now = now.Add(breakerLast)
-	if !b.allow(now) {
-		t.Fatal("no call passes")
+	e.call = func(context.Context, uint64, string, string, []byte) ([]byte, error) {
+		close(entered)
+		<-over
+		return []byte("done"), nil
 	}
-	b.done(now, true)
-	if b.state(now) != Closed {
-		t.Error("not closed after a success")
+	e.serve(t, ServerOptions{}, "127.0.0.1:0")
+	e.Open(e)
+	p, _ := pool(t, someone(2, 9))
+	p.Update(map[uint64]string{1: e.addr})
+	reaches(t, p, 1)
+	type outcome struct {
+		body []byte
+		err  error
 	}
+	answered := make(chan outcome, 1)
+	go func() {
+		b, err := p.Call(within(t), 1, "s", "m", nil)
+		answered <- outcome{b, err}
+	}()
+	<-entered
+	busy.Store(true)
+	eventually(t, "it is down", func() bool { return p.Health()[0].Fails > 3*renewAfter })
+	busy.Store(false)
+	close(over)
+	if o := <-answered; o.err != nil || string(o.body) != "done" {
+		t.Errorf("Call() of a slow member = %q, %v, want done", o.body, o.err)
+	}
+	reaches(t, p, 1)
 }

@@ -25,9 +25,12 @@ const (
 	// downAfter is how many pings in a row fail before a member is down
 	// (NAD-CLU-12).
 	downAfter = 4
-	// renewAfter is how many fail before the connections are made anew: a
-	// connection that a partition has stalled may take long to find out.
+	// renewAfter is how many fail, and stalled how long a connection has brought
+	// nothing, before it is made anew: one that a partition has stalled may take
+	// long to find out. One that is only slow is left alone, and with it what is
+	// under way.
 	renewAfter = 3
+	stalled    = 3 * time.Second
 )
 
 // remotePeer is one other member. Its goroutines end with its context.
@@ -102,13 +105,13 @@ func (x *remotePeer) client(size int) peerv1.PeerClient {
 
 // dial makes a connection that is opened in the background, and again when it
 // is lost.
-func (x *remotePeer) dial() (*grpc.ClientConn, error) {
-	p := x.pool
-	return p.client(x.address, x.id, x.dialed)
+func (x *remotePeer) dial(c *channel) (*grpc.ClientConn, error) {
+	return x.pool.client(x.address, x.id, x.dialed, &c.heard)
 }
 
-// client returns a connection to a member; want may be 0 for any.
-func (p *Pool) client(address string, want uint64, failed func(error)) (*grpc.ClientConn, error) {
+// client returns a connection to a member; want may be 0 for any. heard, when not
+// nil, is kept at the time of the last byte from there.
+func (p *Pool) client(address string, want uint64, failed func(error), heard *pulse) (*grpc.ClientConn, error) {
 	c := &creds{handshaker: p.shake, self: p.o.Self, tls: clientTLS(p.o.TLS, p.cert), want: want, failed: failed}
 	return grpc.NewClient("passthrough:///"+address,
 		grpc.WithTransportCredentials(c),
@@ -116,6 +119,10 @@ func (p *Pool) client(address string, want uint64, failed func(error)) (*grpc.Cl
 			conn, err := p.o.Dial(ctx, address)
 			if err != nil && failed != nil {
 				failed(err)
+			}
+			if err == nil && heard != nil {
+				heard.beat()
+				conn = &listened{conn, heard}
 			}
 			return conn, err
 		}),
@@ -182,6 +189,9 @@ func (x *remotePeer) ping() {
 	x.state, x.contact, x.rtt, x.fails, x.err, x.refusal = state, time.Now(), time.Since(begin), 0, nil, nil
 	x.applied = r.GetApplied()
 	x.mu.Unlock()
+	if before != Up && before != Leaving {
+		x.breaker.back(time.Now())
+	}
 	x.changed(before, state, nil)
 }
 
@@ -218,11 +228,13 @@ func (x *remotePeer) failed(err error) {
 	if x.fails >= downAfter || errors.Is(err, syscall.ECONNREFUSED) {
 		x.state = Down
 	}
-	after, renew := x.state, x.fails%renewAfter == 0
+	after, renew := x.state, x.fails >= renewAfter
 	x.mu.Unlock()
-	if renew {
+	if renew && x.short.heard.silence() >= stalled {
+		if x.bulk.heard.silence() >= stalled {
+			x.bulk.renew()
+		}
 		x.short.renew()
-		x.bulk.renew()
 	}
 	x.changed(before, after, err)
 }
@@ -236,6 +248,17 @@ func (x *remotePeer) changed(before, after State, err error) {
 	if x.pool.o.Changed != nil {
 		x.pool.o.Changed()
 	}
+}
+
+// tripped tells of a breaker that has opened, for what reason, or closed.
+func (x *remotePeer) tripped(err error) {
+	logger := x.pool.o.Logger.With(zap.String("member", fmt.Sprintf("%016x", x.id)), zap.String("address", x.address))
+	if err == nil {
+		logger.Info("breaker of a member is closed")
+		return
+	}
+	x.pool.meters.opened.Inc()
+	logger.Warn("breaker of a member is open", zap.Error(err))
 }
 
 func (x *remotePeer) health() Health {

@@ -275,7 +275,7 @@ func TestForwardOnce(t *testing.T) {
 
 // A leader takes batches of its own term only, and large ones whole.
 func TestAccept(t *testing.T) {
-	g := newGroup(t, 2)
+	g := newSlowGroup(t, tickEvery, 2) // nothing here waits for an election, and one would lose batches
 	lead, m := g.leader(), g.follower()
 	b := &Batch{Term: lead.term.Load(), Origin: 5, Seq: 1, Low: 1}
 	for i := range 3 {
