@@ -131,7 +131,7 @@ func newNaming(ctx context.Context, h plugin.Host, cfg *Config) (*naming.Service
 	}
 	return naming.New(naming.Settings{
 		Catalog: h.Registry(), Ephemeral: h.Ephemeral(), Store: h.KV(), Committer: h.Txn(), Logger: h.Logger(),
-		Owner: name, Member: self.ID, Hosts: h.Encoder("naming-hosts"), Fragment: h.Encoder("naming-instance"),
+		Owner: name, Member: self.ID, Hosts: h.Encoder("naming-hosts"),
 		KeepSilent: !cfg.Naming.ExpireInstances,
 	}), nil
 }

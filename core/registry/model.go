@@ -87,10 +87,8 @@ type Instance struct {
 	Host      string // as given: IP text or host name
 	Weight    float64
 	Publisher *Publisher
-	Meta      Pairs // equal sets share one slice
+	Meta      Meta  // equal sets share one text
 	Rare      *Rare // nil: none of it
-	Modified  kv.Revision
-	Memo      memo.Cache
 	Port      uint16
 	Status    Status // its own, without the publisher's
 	Enabled   bool
@@ -104,10 +102,19 @@ type Rare struct {
 	Addrs    Pairs // named alternative addresses
 	Ext      []Ext // one per plugin, sorted by owner
 	Expiry   Expiry
-	Warn     *float64    // weight while Warning; nil: Weight
-	Drain    bool        // leaving, still serving open work
-	Transit  bool        // copied in by an outside tool: never exported (set by core)
-	Created  kv.Revision // persistent; 0: as Modified
+	Warn     *float64 // weight while Warning; nil: Weight
+	Drain    bool     // leaving, still serving open work
+	Transit  bool     // copied in by an outside tool: never exported (set by core)
+	// Of its row; every persistent instance has them.
+	Created, Modified kv.Revision
+}
+
+// Modified is when a persistent instance was last written; 0 for an ephemeral one.
+func (in *Instance) Modified() kv.Revision {
+	if in.Rare == nil {
+		return 0
+	}
+	return in.Rare.Modified
 }
 
 // Endpoint is an instance as a snapshot shows it.

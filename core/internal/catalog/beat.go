@@ -2,43 +2,16 @@ package catalog
 
 import (
 	"fmt"
-	"slices"
+	"math"
 	"time"
 
 	"github.com/easynet-cn/batata/core/registry"
 )
 
-// beat is what keeps one instance alive. A sign of life writes last and nothing
-// else; when the wheel fires, how long the instance has been silent is worked
-// out, and the next tick to look at it. Engine.mu guards it.
-type beat struct {
-	prev, next *beat // nil: not in the wheel
-	due        uint64
-	last       uint64 // tick of the last sign of life
-	publisher  *publisher
-	service    *service
-	instance   *registry.Instance // names it
-	silent     bool               // Critical for its silence
-}
-
 // pauseAfter is how late a tick may be before the process counts as paused. The
 // clock of beats stands still in a pause, however short the times of an instance:
 // clients could not be heard (REL-09).
 const pauseAfter = time.Second
-
-// beats is the beating instances of a publisher, sorted like its placements.
-type beats []*beat
-
-func (bs beats) place(k *ident) (int, bool) {
-	return search(len(bs), func(i int) int { return (&placed{bs[i].service, bs[i].instance}).compare(k) })
-}
-
-func (bs beats) find(k *ident) *beat {
-	if i, found := bs.place(k); found {
-		return bs[i]
-	}
-	return nil
-}
 
 // expiry is the times of an instance that lives by beats.
 func expiry(in *registry.Instance) registry.Expiry {
@@ -48,50 +21,47 @@ func expiry(in *registry.Instance) registry.Expiry {
 	return in.Rare.Expiry
 }
 
-// heed notes that an instance was registered: it lives by beats or it does not,
-// and has just given a sign of life.
-func (e *Engine) heed(p *publisher, k *ident, in *registry.Instance) {
-	lives := expiry(in) != registry.Expiry{}
-	b := p.beats().find(k)
-	switch {
-	case b == nil && !lives:
-		return
-	case !lives:
-		e.unheed(p, k)
-		return
-	case b == nil:
-		b = &beat{publisher: p, service: k.service, instance: in}
-		p.addBeat(k, b)
-	}
-	b.instance, b.silent, b.last = in, false, e.wheel.now
-	e.schedule(b)
+// heed notes that an instance was registered, which is a sign of life.
+func (e *Engine) heed(p *publisher, pl *placed) {
+	pl.last, pl.silent = e.wheel.now, false
+	e.watch(p, pl)
 }
 
-// unheed forgets the beats of an instance that goes.
-func (e *Engine) unheed(p *publisher, k *ident) {
-	bs := p.beats()
-	if len(bs) == 0 {
-		return
+// never is no tick.
+const never = math.MaxUint64
+
+// patience is in how many ticks an instance may have been silent for too long, at
+// least one; never, when nothing ends it or another member counts.
+func (e *Engine) patience(p *publisher, pl *placed) uint64 {
+	x := expiry(pl.instance)
+	may := x.Remove
+	if x.Unhealthy > 0 && !pl.silent && (may == 0 || x.Unhealthy < may) {
+		may = x.Unhealthy
 	}
-	if i, found := bs.place(k); found {
-		e.wheel.cancel(bs[i])
-		p.rest.beats = slices.Delete(bs, i, i+1)
+	if may <= 0 || !e.owns(p) {
+		return never
+	}
+	if most, silent := ticks(may)+1, e.silence(pl); most > silent {
+		return most - silent
+	}
+	return 1
+}
+
+// silence is for how many ticks an instance has given no sign of life.
+func (e *Engine) silence(pl *placed) uint64 { return uint64(e.wheel.now - pl.last) }
+
+// watch lets the wheel look at a publisher when an instance may have been silent
+// for too long, or before. A sign of life writes placed.last and nothing else: when
+// the wheel comes, it works out anew when to look again.
+func (e *Engine) watch(p *publisher, pl *placed) {
+	if expiry(pl.instance) != (registry.Expiry{}) {
+		e.visit(p, e.patience(p, pl))
 	}
 }
 
-// schedule lets the wheel look at an instance when it may have been silent for
-// too long.
-func (e *Engine) schedule(b *beat) {
-	x := expiry(b.instance)
-	left := x.Remove
-	if !e.owns(b.publisher) {
-		left, x.Unhealthy = 0, 0 // its owner counts
-	}
-	if x.Unhealthy > 0 && !b.silent && (left == 0 || x.Unhealthy < left) {
-		left = x.Unhealthy
-	}
-	if left <= 0 {
-		e.wheel.cancel(b)
+// visit lets the wheel look at a publisher in so many ticks, or before.
+func (e *Engine) visit(p *publisher, in uint64) {
+	if in == never || p.next != nil && e.wheel.left(p) <= in {
 		return
 	}
 	if e.wheel.n == 0 {
@@ -100,7 +70,18 @@ func (e *Engine) schedule(b *beat) {
 		default: // it is already being woken
 		}
 	}
-	e.wheel.schedule(b, b.last+ticks(left)+1)
+	e.wheel.schedule(p, in)
+}
+
+// rewatch lets the clocks of all instances of a publisher run anew, or rest, as the
+// member that owns it says.
+func (e *Engine) rewatch(p *publisher) {
+	e.wheel.cancel(p)
+	for i := range p.all() {
+		pl := &p.all()[i]
+		pl.last = e.wheel.now
+		e.watch(p, pl)
+	}
 }
 
 // warming says that nothing may end yet, and for how long at least (FLT-04).
@@ -112,54 +93,64 @@ func (e *Engine) warming() (time.Duration, bool) {
 	return left, left > 0
 }
 
-// lapse judges an instance whose tick has come. A publisher whose last instance
-// is removed goes with it: it lived by beats (CTR-M08).
-func (e *Engine) lapse(b *beat, changed *touched) {
-	if left, warming := e.warming(); warming {
-		e.wheel.schedule(b, e.wheel.now+ticks(left)+1)
-		return
-	}
-	x, silent := expiry(b.instance), e.wheel.now-b.last
-	k := (&placed{b.service, b.instance}).name()
-	switch {
-	case x.Remove > 0 && silent > ticks(x.Remove):
-		e.meters.expired.Inc()
-		e.remove(b.publisher, &k, changed)
-		e.note(b.publisher, false, b.publisher.len() == 0)
-		if b.publisher.len() == 0 {
-			e.publishers.drop(b.publisher.hash(), b.publisher)
-		}
-		return
-	case x.Unhealthy > 0 && !b.silent && silent > ticks(x.Unhealthy):
-		b.silent = true
-		e.meters.silenced.Inc()
-		if pl := b.publisher.find(&k); pl.instance.Status != registry.Critical {
-			e.setStatus(b.publisher, pl, b, registry.Critical)
-			e.note(b.publisher, false, false)
-			changed.add(b.service)
-		}
-	}
-	e.schedule(b)
-}
+// atOnce is about how many instances are judged before others get the mutex.
+const atOnce = 256
 
-// remove takes one instance from its publisher and its service.
-func (e *Engine) remove(p *publisher, k *ident, changed *touched) {
-	in := p.find(k).instance
-	e.take(k.service, in)
-	e.unheed(p, k)
-	p.cut(func(pl placed) bool { return pl.instance == in })
-	changed.add(k.service)
+// lapse judges the instances of a publisher whose tick has come. A publisher whose
+// last instance is removed goes with it: it lived by beats (CTR-M08).
+func (e *Engine) lapse(p *publisher, changed *touched) {
+	if !e.owns(p) {
+		return // meanwhile
+	}
+	if left, warming := e.warming(); warming {
+		e.wheel.schedule(p, ticks(left)+1)
+		return
+	}
+	next, lapsed := uint64(never), 0
+	p.cut(func(pl *placed) bool {
+		x, silent := expiry(pl.instance), e.silence(pl)
+		switch {
+		case lapsed == atOnce: // the rest of a large one at once again
+			next = 0
+			return false
+		case x.Remove > 0 && silent > ticks(x.Remove):
+			e.meters.expired.Inc()
+			e.take(pl.service, pl.instance)
+			changed.add(pl.service)
+			lapsed++
+			return true
+		case x.Unhealthy > 0 && !pl.silent && silent > ticks(x.Unhealthy):
+			pl.silent = true
+			e.meters.silenced.Inc()
+			if pl.instance.Status != registry.Critical {
+				e.setStatus(p, pl, registry.Critical)
+				changed.add(pl.service)
+				lapsed++
+			}
+		}
+		next = min(next, e.patience(p, pl))
+		return false
+	})
+	empty := p.len() == 0
+	if lapsed > 0 {
+		e.note(p, false, empty)
+	}
+	switch {
+	case empty && lapsed > 0:
+		e.publishers.drop(p.hash(), p)
+	case next == 0:
+		e.wheel.fire(p)
+	case next != never:
+		e.wheel.schedule(p, next)
+	}
 }
 
 // setStatus gives an instance another status of its own.
-func (e *Engine) setStatus(p *publisher, pl *placed, b *beat, status registry.Status) {
+func (e *Engine) setStatus(p *publisher, pl *placed, status registry.Status) {
 	in := withPublisher(pl.instance, p.pub)
 	in.Status = status
 	e.put(pl.service, pl.instance, in)
 	pl.instance = in
-	if b != nil {
-		b.instance = in
-	}
 }
 
 // beat refreshes one instance; false: there is none.
@@ -173,25 +164,21 @@ func (e *Engine) beat(owner string, x *registry.Beat, changed *touched) (known b
 		return false, nil
 	}
 	name := ident{service: s, subset: x.Instance.Subset, id: x.Instance.ID}
-	b := p.beats().find(&name)
-	if b != nil && !b.silent && (x.Status == 0 || x.Status == b.instance.Status) {
-		b.last = e.wheel.now
+	pl := p.find(&name)
+	switch {
+	case pl == nil:
+		return false, nil
+	case !pl.silent && (x.Status == 0 || x.Status == pl.instance.Status):
+		pl.last = e.wheel.now
 		return true, nil
 	}
-	pl := p.find(&name)
-	if pl == nil {
-		return false, nil
-	}
 	status := x.Status
-	if b != nil {
-		if b.silent && status == 0 {
-			status = registry.Passing
-		}
-		b.last, b.silent = e.wheel.now, false
-		defer e.schedule(b)
+	if pl.silent && status == 0 {
+		status = registry.Passing
 	}
+	e.heed(p, pl)
 	if status != 0 && status != pl.instance.Status {
-		e.setStatus(p, pl, b, status)
+		e.setStatus(p, pl, status)
 		e.note(p, true, false)
 		changed.add(s)
 	}
@@ -227,17 +214,17 @@ func (e *Engine) pass(elapsed time.Duration) bool {
 
 // expire judges some whose tick has come, so that others get the mutex between.
 func (e *Engine) expire() (more bool) {
-	const atOnce = 256
 	e.begin()
 	defer e.mu.Unlock()
 	var changed touched
-	for range atOnce {
-		b := e.wheel.take()
-		if b == nil {
+	for n := 0; n < atOnce; {
+		p := e.wheel.take()
+		if p == nil {
 			changed.all(e.touch)
 			return false
 		}
-		e.lapse(b, &changed)
+		n += p.len()
+		e.lapse(p, &changed)
 	}
 	changed.all(e.touch)
 	return true

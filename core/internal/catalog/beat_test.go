@@ -139,7 +139,7 @@ func TestBeatTimes(t *testing.T) {
 		elapse(time.Hour)
 		check("030311")
 		if n := r.wheel.n; n != 0 {
-			t.Errorf("the wheel holds %d beats, want none: nothing can happen to them by itself", n)
+			t.Errorf("the wheel holds %d publishers, want none: nothing can happen to them by itself", n)
 		}
 		r.beats(beatOf("c", "sick", "h"))
 		check("010311")
@@ -170,12 +170,11 @@ func TestBeatsGoAlong(t *testing.T) {
 		want := func(n int) {
 			t.Helper()
 			if r.wheel.n != n {
-				t.Errorf("the wheel holds %d beats, want %d", r.wheel.n, n)
+				t.Errorf("the wheel holds %d publishers, want %d", r.wheel.n, n)
 			}
 		}
-		want(4)
+		want(2)
 		r.publish("c", registry.ReplaceService, x("a", "h1"))
-		want(3)
 		if got := r.beats(beatOf("c", "a", "h2"), beatOf("c", "a", "h1"), beatOf("x", "a", "h1"), beatOf("c", "x", "h1")); len(got) != 3 || got[0] != 0 {
 			t.Errorf("Beat() = %v unknown, want 0, 2, 3", got)
 		}
@@ -187,6 +186,10 @@ func TestBeatsGoAlong(t *testing.T) {
 			t.Fatal(err)
 		}
 		r.publish("c", registry.Merge, at("a", "h1", 1)) // lives without beats from now on
+		elapse(10 * time.Second)
+		synctest.Wait()
+		want(0) // nothing can happen by itself any more
+		r.beats(beatOf("d", "a", "h1"))
 		want(1)
 		if err := r.Close(t.Context(), []registry.PublisherKey{scope("c"), scope("d")}); err != nil {
 			t.Fatal(err)
@@ -239,6 +242,42 @@ func TestPause(t *testing.T) {
 	}
 }
 
+// A publisher has more than are judged in one go: they end in the same tick all the
+// same, those that have been heard stay, and it goes with the last.
+func TestLargeExpiry(t *testing.T) {
+	bubble(t, func(r *rig) {
+		r.Sync()
+		elapse(time.Minute)
+		r.open("c")
+		const n = 3*atOnce + 5
+		rs := make([]registry.Registration, n)
+		for i := range rs {
+			rs[i] = beating("a", fmt.Sprint("h", i), time.Second, 3*time.Second)
+		}
+		r.publish("c", registry.Merge, rs...)
+		want := func(instances, healthy int) {
+			t.Helper()
+			synctest.Wait()
+			if st, _ := r.Stats(t.Context()); st.Instances != instances || st.Healthy != healthy {
+				t.Errorf("Stats() = %+v, want %d instances, %d of them healthy", st, instances, healthy)
+			}
+		}
+		elapse(time.Second)
+		r.beats(beatOf("c", "a", "h0"), beatOf("c", "a", "h9"))
+		elapse(200 * time.Millisecond)
+		want(n, 2)
+		elapse(900 * time.Millisecond)
+		want(n, 0)
+		elapse(1100 * time.Millisecond)
+		want(2, 0)
+		elapse(900 * time.Millisecond)
+		want(0, 0)
+		if r.publishers.live != 0 || r.wheel.n != 0 {
+			t.Errorf("%d publishers, %d in the wheel, want none", r.publishers.live, r.wheel.n)
+		}
+	})
+}
+
 // Many end at once, and the wheel is empty afterwards.
 func TestMassExpiry(t *testing.T) {
 	bubble(t, func(r *rig) {
@@ -256,7 +295,7 @@ func TestMassExpiry(t *testing.T) {
 		elapse(2 * time.Second)
 		synctest.Wait()
 		if st, _ := r.Stats(t.Context()); st.Instances != 0 || r.publishers.live != 0 || r.wheel.n != 0 {
-			t.Errorf("Stats() = %+v, %d publishers, %d beats, want nothing", st, r.publishers.live, r.wheel.n)
+			t.Errorf("Stats() = %+v, %d publishers, %d of them in the wheel, want nothing", st, r.publishers.live, r.wheel.n)
 		}
 	})
 }

@@ -19,9 +19,9 @@
 // after a change: services are found in a table without locks, and their
 // snapshots hang on an atomic pointer.
 //
-// Instances that live by beats hang in one timing wheel. A beat writes one number;
-// the wheel looks at an instance when it may have been silent for too long, about
-// once in that time, however often it is heard.
+// Publishers of instances that live by beats hang in one timing wheel. A beat writes
+// one number; the wheel looks at a publisher when one of its instances may have been
+// silent for too long, about once in that time, however often they are heard.
 //
 // The package owns one goroutine, that of Keeper.Run. Start reading at Engine, then
 // service.

@@ -137,9 +137,9 @@ func shown(p registry.Pairs) bool {
 	return false
 }
 
-func copied(p registry.Pairs) bool {
-	for i := range p {
-		switch p[i].Key {
+func copied(m registry.Meta) bool {
+	for key := range m.All() {
+		switch key {
 		case "syncSource", "sourceClusterId", "external-source":
 			return true
 		}

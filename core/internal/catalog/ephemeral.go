@@ -82,36 +82,21 @@ func (w *ephemeral) Open(_ context.Context, p registry.Publisher) error {
 func (e *Engine) takeOver(p *publisher, next *registry.Publisher, changed *touched) {
 	had := e.owns(p)
 	e.replace(p, next, changed)
-	if had {
-		return
-	}
-	for _, b := range p.beats() {
-		b.last = e.wheel.now
-		e.schedule(b)
+	if !had {
+		e.rewatch(p)
 	}
 }
 
 // replace gives a publisher and all its instances a newer state.
 func (e *Engine) replace(p *publisher, next *registry.Publisher, changed *touched) {
 	p.pub = next
-	swap := func(pl *placed) {
+	all := p.all()
+	for i := range all {
+		pl := &all[i]
 		in := withPublisher(pl.instance, next)
 		e.put(pl.service, pl.instance, in)
 		pl.instance = in
-		if len(p.beats()) > 0 {
-			name := pl.name()
-			if b := p.beats().find(&name); b != nil {
-				b.instance = in
-			}
-		}
 		changed.add(pl.service)
-	}
-	if list := p.more(); list != nil {
-		for i := range list {
-			swap(&list[i])
-		}
-	} else if p.one.instance != nil {
-		swap(&p.one)
 	}
 }
 
@@ -162,9 +147,9 @@ func (e *Engine) publish(p *publisher, mode registry.Mode, rs []registry.Registr
 		keep = make(map[*registry.Instance]bool, len(rs))
 	}
 	for i := range rs {
-		in, _ := e.upsert(p, &rs[i], &changed)
+		pl := e.upsert(p, &rs[i], &changed)
 		if keep != nil {
-			keep[in] = true
+			keep[pl.instance] = true
 		}
 	}
 	if mode == registry.ReplaceService {
@@ -185,8 +170,8 @@ func (e *Engine) settle(p *publisher, changed *touched) {
 	}
 }
 
-// upsert puts one instance of a publisher, and returns it with its name.
-func (e *Engine) upsert(p *publisher, r *registry.Registration, changed *touched) (*registry.Instance, ident) {
+// upsert puts one instance of a publisher, and returns it.
+func (e *Engine) upsert(p *publisher, r *registry.Registration, changed *touched) *placed {
 	s := e.service(&r.Service)
 	name := ident{s, r.Subset, r.ID, r.Host, r.Port}
 	at := p.find(&name)
@@ -195,18 +180,16 @@ func (e *Engine) upsert(p *publisher, r *registry.Registration, changed *touched
 		old = at.instance
 	}
 	in := e.instance(p.pub, r, old)
-	e.heed(p, &name, in)
-	switch {
-	case in == old:
-		return in, name
-	case at == nil:
-		p.add(&name, in)
-	default:
-		at.instance = in
+	if at == nil {
+		at = p.add(&name, in)
 	}
-	e.put(s, old, in)
-	changed.add(s)
-	return in, name
+	at.instance = in
+	e.heed(p, at)
+	if in != old {
+		e.put(s, old, in)
+		changed.add(s)
+	}
+	return at
 }
 
 // keepOnly takes all instances of a publisher from a service but some.
@@ -218,12 +201,10 @@ func (e *Engine) keepOnly(p *publisher, s *service, keep map[*registry.Instance]
 	if all {
 		return
 	}
-	p.cut(func(pl placed) bool {
+	p.cut(func(pl *placed) bool {
 		if pl.service != s || keep[pl.instance] {
 			return false
 		}
-		name := pl.name()
-		e.unheed(p, &name)
 		e.take(s, pl.instance)
 		return true
 	})
@@ -258,13 +239,11 @@ func (e *Engine) withdraw(p *publisher, k *registry.InstanceKey, changed *touche
 	if s == nil {
 		return
 	}
-	cut := func(pl placed) bool {
+	cut := func(pl *placed) bool {
 		if pl.service != s || (k.Subset != "" || k.ID != "") && pl.instance.Subset != k.Subset ||
 			k.ID != "" && compareIDs(pl.instance.ID, pl.instance.Host, pl.instance.Port, k.ID, "", 0) != 0 {
 			return false
 		}
-		name := pl.name()
-		e.unheed(p, &name)
 		e.take(s, pl.instance)
 		changed.add(s)
 		return true
@@ -314,9 +293,7 @@ func (e *Engine) end(p *publisher, changed *touched) {
 		e.take(pl.service, pl.instance)
 		changed.add(pl.service)
 	}
-	for _, b := range p.beats() {
-		e.wheel.cancel(b)
-	}
+	e.wheel.cancel(p)
 	p.placements = placements{}
 	e.publishers.drop(p.hash(), p)
 }

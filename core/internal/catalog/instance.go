@@ -3,6 +3,7 @@ package catalog
 import (
 	"bytes"
 	"slices"
+	"strings"
 
 	"github.com/easynet-cn/batata/core/registry"
 )
@@ -23,14 +24,17 @@ func (e *Engine) build(p *registry.Publisher, r *registry.Registration, rare *re
 		Subset: e.intern.text(r.Subset), Weight: r.Weight, Publisher: p, Rare: rare,
 		Port: r.Port, Status: r.Status, Enabled: r.Enabled,
 	}
-	if old != nil && old.Meta.Equal(r.Meta) {
+	if old != nil && old.Meta.Is(r.Meta) {
 		in.Meta = old.Meta
 	} else {
-		in.Meta = e.intern.pairs(r.Meta)
+		in.Meta = e.intern.meta(r.Meta)
 	}
-	if old != nil && old.Host == r.Host {
+	switch scope := p.Key.Scope; {
+	case old != nil && old.Host == r.Host:
 		in.Host = old.Host
-	} else {
+	case strings.HasPrefix(scope, r.Host): // many are named after their only instance
+		in.Host = scope[:len(r.Host)]
+	default:
 		in.Host = clone(r.Host)
 	}
 	switch {
@@ -45,7 +49,7 @@ func (e *Engine) build(p *registry.Publisher, r *registry.Registration, rare *re
 // same says whether a registration would change nothing.
 func same(in *registry.Instance, r *registry.Registration, rare *registry.Rare) bool {
 	return in.Host == r.Host && in.Port == r.Port && in.Weight == r.Weight && in.Status == r.Status &&
-		in.Enabled == r.Enabled && in.Subset == r.Subset && in.ID == r.ID && in.Meta.Equal(r.Meta) &&
+		in.Enabled == r.Enabled && in.Subset == r.Subset && in.ID == r.ID && in.Meta.Is(r.Meta) &&
 		sameRare(in.Rare, rare)
 }
 
@@ -147,7 +151,7 @@ func equalTo[T comparable](a, b *T) bool {
 func withPublisher(in *registry.Instance, p *registry.Publisher) *registry.Instance {
 	return &registry.Instance{
 		ID: in.ID, Subset: in.Subset, Host: in.Host, Weight: in.Weight, Publisher: p, Meta: in.Meta, Rare: in.Rare,
-		Modified: in.Modified, Port: in.Port, Status: in.Status, Enabled: in.Enabled,
+		Port: in.Port, Status: in.Status, Enabled: in.Enabled,
 	}
 }
 

@@ -13,7 +13,7 @@ import (
 // been seen for long, without counting who refers to what.
 type interner struct {
 	young, old         map[string]string
-	youngSets, oldSets map[uint64]registry.Pairs
+	youngMeta, oldMeta map[uint64]registry.Meta
 	rares              map[registry.Expiry]*registry.Rare
 }
 
@@ -53,22 +53,31 @@ func (n *interner) pairs(p registry.Pairs) registry.Pairs {
 	if len(p) == 0 {
 		return nil
 	}
-	h := hashPairs(p)
-	if q, ok := n.youngSets[h]; ok && q.Equal(p) {
-		return q
+	q := make(registry.Pairs, len(p))
+	for i := range p {
+		q[i] = registry.Pair{Key: n.text(p[i].Key), Value: n.text(p[i].Value)}
 	}
-	q, ok := n.oldSets[h]
-	if !ok || !q.Equal(p) {
-		q = make(registry.Pairs, len(p))
-		for i := range p {
-			q[i] = registry.Pair{Key: n.text(p[i].Key), Value: n.text(p[i].Value)}
-		}
-	}
-	if n.youngSets == nil || len(n.youngSets) >= maxSets {
-		n.oldSets, n.youngSets = n.youngSets, make(map[uint64]registry.Pairs)
-	}
-	n.youngSets[h] = q
 	return q
+}
+
+// meta is a set as an instance keeps it.
+func (n *interner) meta(p registry.Pairs) registry.Meta {
+	if len(p) == 0 {
+		return ""
+	}
+	h := hashPairs(p)
+	if m, ok := n.youngMeta[h]; ok && m.Is(p) {
+		return m
+	}
+	m, ok := n.oldMeta[h]
+	if !ok || !m.Is(p) {
+		m = registry.MetaOf(p)
+	}
+	if n.youngMeta == nil || len(n.youngMeta) >= maxSets {
+		n.oldMeta, n.youngMeta = n.youngMeta, make(map[uint64]registry.Meta)
+	}
+	n.youngMeta[h] = m
+	return m
 }
 
 func hashPairs(p registry.Pairs) uint64 {

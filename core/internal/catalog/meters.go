@@ -41,7 +41,7 @@ func newMeters(e *Engine, r prometheus.Registerer) *meters {
 		gauge("batata_registry_instances", "Instances in services.", func() int { return e.instances }),
 		gauge("batata_registry_healthy", "Instances that take work.", func() int { return e.healthy }),
 		gauge("batata_registry_publishers", "Publishers, open ones and those of rows.", func() int { return e.publishers.live }),
-		gauge("batata_registry_beats", "Instances that live by beats and are watched.", func() int { return e.wheel.n }),
+		gauge("batata_registry_beats", "Publishers of instances that live by beats and are watched.", func() int { return e.wheel.n }),
 		gauge("batata_registry_overrides", "Instances with an override.", func() int { return e.laid }),
 		gauge("batata_registry_streams", "Open streams of changes.", func() int { return len(e.streams) }),
 		gauge("batata_registry_gone", "Services that went and are remembered.", func() int { return len(e.gone) }),

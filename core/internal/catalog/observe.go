@@ -227,14 +227,9 @@ func (e *Engine) instanceRow(r *kv.Record, deleted bool, changed *touched) error
 	if at != nil {
 		old = at.instance
 	}
-	rare := e.rare(k.Publisher.Owner, &reg, nil)
-	if r.Created != r.Modified {
-		if rare = cloneRare(rare); rare != nil {
-			rare.Created = r.Created
-		}
-	}
+	rare := cloneRare(e.rare(k.Publisher.Owner, &reg, nil))
+	rare.Created, rare.Modified = r.Created, r.Modified
 	in := e.build(p.pub, &reg, rare, old)
-	in.Modified = r.Modified
 	if at == nil {
 		p.add(&name, in)
 	} else {
@@ -267,7 +262,7 @@ func (e *Engine) dropRow(k *registry.InstanceKey, changed *touched) {
 	}
 	in := at.instance
 	e.take(s, in)
-	p.cut(func(pl placed) bool { return pl.instance == in })
+	p.cut(func(pl *placed) bool { return pl.instance == in })
 	if p.len() == 0 && p.pub.Modified == 0 {
 		e.publishers.drop(p.hash(), p)
 	}

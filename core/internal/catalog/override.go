@@ -93,10 +93,10 @@ func (l *Laid) over(in *registry.Instance) *registry.Instance {
 			weight = *p.Weight
 		}
 		if p.HasMeta {
-			meta = meta.Over(p.Meta)
+			meta = registry.MetaOf(meta.Pairs().Over(p.Meta))
 		}
 	}
-	if enabled == in.Enabled && weight == in.Weight && meta.Equal(in.Meta) {
+	if enabled == in.Enabled && weight == in.Weight && meta == in.Meta {
 		return in
 	}
 	out := withPublisher(in, in.Publisher)

@@ -10,10 +10,13 @@ import (
 	"github.com/easynet-cn/batata/core/registry"
 )
 
-// publisher is one publisher with its instances, raw.
+// publisher is one publisher with its instances, raw. There are many: it fits into
+// 64 bytes.
 type publisher struct {
 	pub *registry.Publisher // replaced by every change
 	placements
+	prev, next *publisher // in the wheel; nil: not there
+	due        uint32     // tick in which the wheel looks at it
 }
 
 // hashPublisher lets owners share: there are few.
@@ -33,75 +36,33 @@ func (e *Engine) publisher(k registry.PublisherKey, ephemeral bool) *publisher {
 	})
 }
 
-// placed is one instance in its service.
+// placed is one instance in its service, and what is known of its beats.
 type placed struct {
 	service  *service
 	instance *registry.Instance
+	last     uint32 // tick of its last sign of life
+	silent   bool   // Critical for its silence
 }
 
 // placements is the instances of one publisher, sorted by service, subset and
-// id. Most publishers have one, and need nothing else.
+// id. Most publishers have one, and need no list.
 type placements struct {
-	one  placed
-	rest *rest // nil: at most one, and no beats
+	one  [1]placed
+	many *[]placed // nil: at most one
 }
 
-// rest is what publishers have that are not like most.
-type rest struct {
-	list  []placed // nil: at most one
-	beats beats
-}
-
-// more is the list of those that have one.
-func (ps *placements) more() []placed {
-	if ps.rest == nil {
-		return nil
-	}
-	return ps.rest.list
-}
-
-// need returns the rest, to be filled.
-func (ps *placements) need() *rest {
-	if ps.rest == nil {
-		ps.rest = new(rest)
-	}
-	return ps.rest
-}
-
-func (ps *placements) beats() beats {
-	if ps.rest == nil {
-		return nil
-	}
-	return ps.rest.beats
-}
-
-func (ps *placements) addBeat(k *ident, b *beat) {
-	r := ps.need()
-	i, _ := r.beats.place(k)
-	r.beats = slices.Insert(r.beats, i, b)
-}
-
-// all is every placement. The slice is valid until the next change; what it
-// points to is of the publisher only when it has more than one.
+// all is every placement. The slice is valid until the next change.
 func (ps *placements) all() []placed {
-	switch list := ps.more(); {
-	case list != nil:
-		return list
-	case ps.one.instance != nil:
-		return []placed{ps.one}
+	switch {
+	case ps.many != nil:
+		return *ps.many
+	case ps.one[0].instance != nil:
+		return ps.one[:]
 	}
 	return nil
 }
 
-func (ps *placements) len() int {
-	switch list := ps.more(); {
-	case list != nil:
-		return len(list)
-	case ps.one.instance != nil:
-		return 1
-	}
-	return 0
-}
+func (ps *placements) len() int { return len(ps.all()) }
 
 // ident names an instance inside its publisher.
 type ident struct {
@@ -148,16 +109,12 @@ func appendID(dst []byte, id, host string, port uint16) []byte {
 // HostPort names an instance that has no id.
 func HostPort(host string, port uint16) string { return string(appendID(nil, "", host, port)) }
 
-// find returns the instance of a name, nil when absent.
+// find returns the instance of a name, nil when absent. What it points to is the
+// publisher's until the next change.
 func (ps *placements) find(k *ident) *placed {
-	if list := ps.more(); list != nil {
-		if i, found := placeIn(list, k); found {
-			return &list[i]
-		}
-		return nil
-	}
-	if ps.one.instance != nil && ps.one.compare(k) == 0 {
-		return &ps.one
+	all := ps.all()
+	if i, found := placeIn(all, k); found {
+		return &all[i]
 	}
 	return nil
 }
@@ -183,42 +140,44 @@ func search(n int, compare func(i int) int) (at int, found bool) {
 }
 
 // add puts an instance whose name is not there.
-func (ps *placements) add(k *ident, in *registry.Instance) {
+func (ps *placements) add(k *ident, in *registry.Instance) *placed {
 	p := placed{service: k.service, instance: in}
-	list := ps.more()
 	switch {
-	case list != nil:
-	case ps.one.instance == nil:
-		ps.one = p
-		return
+	case ps.many != nil:
+	case ps.one[0].instance == nil:
+		ps.one[0] = p
+		return &ps.one[0]
 	default:
-		list = []placed{ps.one}
-		ps.one = placed{}
+		ps.many = &[]placed{ps.one[0]}
+		ps.one[0] = placed{}
 	}
-	i, _ := placeIn(list, k)
-	ps.need().list = slices.Insert(list, i, p)
+	i, _ := placeIn(*ps.many, k)
+	*ps.many = slices.Insert(*ps.many, i, p)
+	return &(*ps.many)[i]
 }
 
-// cut removes those that match.
-func (ps *placements) cut(match func(placed) bool) {
-	if list := ps.more(); list != nil {
-		ps.rest.list = slices.DeleteFunc(list, match)
+// cut removes those that match. It asks for each once, in their order.
+func (ps *placements) cut(match func(*placed) bool) {
+	if ps.many == nil {
+		if one := &ps.one[0]; one.instance != nil && match(one) {
+			*one = placed{}
+		}
 		return
 	}
-	if ps.one.instance != nil && match(ps.one) {
-		ps.one = placed{}
+	list := *ps.many
+	kept := list[:0]
+	for i := range list {
+		if !match(&list[i]) {
+			kept = append(kept, list[i])
+		}
 	}
+	clear(list[len(kept):])
+	*ps.many = kept
 }
 
 // in is the run of placements in one service.
 func (ps *placements) in(s *service) []placed {
-	list := ps.more()
-	if list == nil {
-		if ps.one.service == s {
-			return ps.all()
-		}
-		return nil
-	}
+	list := ps.all()
 	compare := func(p placed, s *service) int { return compareKeys(&p.service.key, &s.key) }
 	from, _ := slices.BinarySearchFunc(list, s, compare)
 	to := from
@@ -226,10 +185,4 @@ func (ps *placements) in(s *service) []placed {
 		to++
 	}
 	return list[from:to]
-}
-
-// name is the name of a placement.
-func (p *placed) name() ident {
-	in := p.instance
-	return ident{p.service, in.Subset, in.ID, in.Host, in.Port}
 }

@@ -108,11 +108,7 @@ func (e *Engine) Held(k registry.PublisherKey) (*Held, bool) {
 	h := &Held{Publisher: *p.pub, Instances: make([]registry.Registration, len(all))}
 	for i := range all {
 		h.Instances[i] = registration(&all[i])
-		if len(p.beats()) == 0 {
-			continue
-		}
-		name := all[i].name()
-		if b := p.beats().find(&name); b != nil && b.silent {
+		if all[i].silent {
 			if h.Silent == nil {
 				h.Silent = make([]bool, len(all))
 			}
@@ -127,7 +123,7 @@ func registration(p *placed) registry.Registration {
 	in := p.instance
 	r := registry.Registration{
 		Service: p.service.key, Publisher: in.Publisher.Key, ID: in.ID, Subset: in.Subset, Host: in.Host, Port: in.Port,
-		Weight: in.Weight, Status: in.Status, Enabled: in.Enabled, Meta: in.Meta,
+		Weight: in.Weight, Status: in.Status, Enabled: in.Enabled, Meta: in.Meta.Pairs(),
 	}
 	rare := in.Rare
 	if rare == nil {
@@ -207,25 +203,17 @@ func checkHeld(h *Held, pub *registry.Publisher) error {
 func (e *Engine) fill(p *publisher, h *Held, changed *touched) {
 	keep := make(map[*registry.Instance]bool, len(h.Instances))
 	for i := range h.Instances {
-		in, name := e.upsert(p, &h.Instances[i], changed)
-		keep[in] = true
-		if h.Silent == nil || !h.Silent[i] {
-			continue
-		}
-		if b := p.beats().find(&name); b != nil {
-			b.silent = true
-			e.schedule(b)
-		}
+		pl := e.upsert(p, &h.Instances[i], changed)
+		keep[pl.instance] = true
+		pl.silent = h.Silent != nil && h.Silent[i] && expiry(pl.instance) != registry.Expiry{}
 	}
 	if p.len() == len(keep) {
 		return
 	}
-	p.cut(func(pl placed) bool {
+	p.cut(func(pl *placed) bool {
 		if keep[pl.instance] {
 			return false
 		}
-		name := pl.name()
-		e.unheed(p, &name)
 		e.take(pl.service, pl.instance)
 		changed.add(pl.service)
 		return true
@@ -266,10 +254,7 @@ func (e *Engine) assign(p *publisher, to uint64, stale bool, changed *touched) {
 	next := *p.pub
 	next.Member, next.Stale = to, stale
 	e.replace(p, &next, changed)
-	for _, b := range p.beats() {
-		b.last = e.wheel.now
-		e.schedule(b)
-	}
+	e.rewatch(p)
 }
 
 // TakeOver makes an ephemeral publisher this member's own because its client

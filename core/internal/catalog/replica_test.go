@@ -234,6 +234,26 @@ func TestClocksFollowTheOwner(t *testing.T) {
 	})
 }
 
+// ARC-A07: when another member says that it owns a publisher of this one, its beats
+// count there alone.
+func TestPlacedElsewhere(t *testing.T) {
+	bubble(t, func(r *rig) {
+		r.Sync()
+		elapse(time.Minute)
+		r.open("p")
+		r.publish("p", registry.Merge, beating("s", "a", time.Second, 2*time.Second))
+		h, _ := r.Held(registry.PublisherKey{Owner: "one", Scope: "p"})
+		h.Publisher.Member = elsewhere
+		if err := r.Place(h); err != nil {
+			t.Fatal(err)
+		}
+		elapse(time.Minute)
+		if got := r.state("s"); got != registry.Passing {
+			t.Errorf("health = %d, want it as its member said", got)
+		}
+	})
+}
+
 // ARC-A07: what decides over sets whose member is out of sight.
 func TestFates(t *testing.T) {
 	r := newRig(t)

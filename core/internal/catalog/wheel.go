@@ -13,13 +13,13 @@ const (
 	maxTicks   = 1<<(slotBits*levels) - 1 // 19 days
 )
 
-// wheel wakes beats at a tick: hierarchical, so that a beat is moved a few times
-// at most, whatever its time. Its clock is advanced by whoever owns it and stands
-// still when nobody does.
+// wheel wakes publishers at a tick: hierarchical, so that one is moved a few times
+// at most, whatever its time. Its clock is advanced by whoever owns it, stands still
+// when nobody does, and begins anew after 13 years.
 type wheel struct {
-	now   uint64
-	slots [levels][wheelSlots]beat // heads of rings
-	fired beat                     // head of the ring of those whose tick has come
+	now   uint32
+	slots [levels][wheelSlots]publisher // heads of rings
+	fired publisher                     // head of the ring of those whose tick has come
 	n     int
 }
 
@@ -32,44 +32,55 @@ func (w *wheel) init() {
 	w.fired.ring()
 }
 
-// ring makes b the head of an empty ring.
-func (b *beat) ring() { b.prev, b.next = b, b }
+// ring makes p the head of an empty ring.
+func (p *publisher) ring() { p.prev, p.next = p, p }
 
-// before puts b at the end of the ring of head.
-func (b *beat) before(head *beat) {
-	b.prev, b.next = head.prev, head
-	head.prev.next, head.prev = b, b
+// before puts p at the end of the ring of head.
+func (p *publisher) before(head *publisher) {
+	p.prev, p.next = head.prev, head
+	head.prev.next, head.prev = p, p
 }
 
-// unlink takes b out of its ring.
-func (b *beat) unlink() {
-	b.prev.next, b.next.prev = b.next, b.prev
-	b.prev, b.next = nil, nil
+// unlink takes p out of its ring.
+func (p *publisher) unlink() {
+	p.prev.next, p.next.prev = p.next, p.prev
+	p.prev, p.next = nil, nil
 }
 
-// schedule lets b fire at a tick, instead of whenever it would.
-func (w *wheel) schedule(b *beat, due uint64) {
-	w.cancel(b)
+// schedule lets p fire in so many ticks, instead of whenever it would.
+func (w *wheel) schedule(p *publisher, in uint64) {
+	w.cancel(p)
 	w.n++
-	w.insert(b, due)
+	p.due = w.now + uint32(min(max(in, 1), maxTicks))
+	w.insert(p)
 }
 
-// cancel takes b out of the wheel.
-func (w *wheel) cancel(b *beat) {
-	if b.next != nil {
-		b.unlink()
+// fire lets p fire once more in this tick.
+func (w *wheel) fire(p *publisher) {
+	w.cancel(p)
+	w.n++
+	p.due = w.now
+	p.before(&w.fired)
+}
+
+// left is in how many ticks p fires; 0: it has fired.
+func (w *wheel) left(p *publisher) uint64 { return uint64(max(0, int32(p.due-w.now))) }
+
+// cancel takes p out of the wheel.
+func (w *wheel) cancel(p *publisher) {
+	if p.next != nil {
+		p.unlink()
 		w.n--
 	}
 }
 
-func (w *wheel) insert(b *beat, due uint64) {
-	b.due = min(max(due, w.now+1), w.now+maxTicks)
+func (w *wheel) insert(p *publisher) {
 	level := 0
-	for left := (b.due - w.now) >> slotBits; left > 0; left >>= slotBits {
+	for left := w.left(p) >> slotBits; left > 0; left >>= slotBits {
 		level++
 	}
-	i := b.due >> (slotBits * level) & (wheelSlots - 1)
-	b.before(&w.slots[level][i])
+	i := p.due >> (slotBits * level) & (wheelSlots - 1)
+	p.before(&w.slots[level][i])
 }
 
 // advance passes one tick.
@@ -77,40 +88,40 @@ func (w *wheel) advance() {
 	w.now++
 	for level := 1; level < levels && w.now&(1<<(slotBits*level)-1) == 0; level++ {
 		head := &w.slots[level][w.now>>(slotBits*level)&(wheelSlots-1)]
-		var moved beat
+		var moved publisher
 		moved.ring()
 		moved.takeAll(head)
-		for b := moved.next; b != &moved; b = moved.next {
-			b.unlink()
-			if b.due == w.now {
-				b.before(&w.fired)
+		for p := moved.next; p != &moved; p = moved.next {
+			p.unlink()
+			if p.due == w.now {
+				p.before(&w.fired)
 				continue
 			}
-			w.insert(b, b.due)
+			w.insert(p)
 		}
 	}
 	w.fired.takeAll(&w.slots[0][w.now&(wheelSlots-1)])
 }
 
-// takeAll moves a whole ring to the end of b's.
-func (b *beat) takeAll(head *beat) {
+// takeAll moves a whole ring to the end of p's.
+func (p *publisher) takeAll(head *publisher) {
 	if head.next == head {
 		return
 	}
 	first, last := head.next, head.prev
 	head.ring()
-	first.prev, last.next = b.prev, b
-	b.prev.next, b.prev = first, last
+	first.prev, last.next = p.prev, p
+	p.prev.next, p.prev = first, last
 }
 
-// next takes one that has fired out of the wheel, nil when there is none.
-func (w *wheel) take() *beat {
-	b := w.fired.next
-	if b == &w.fired {
+// take takes one that has fired out of the wheel, nil when there is none.
+func (w *wheel) take() *publisher {
+	p := w.fired.next
+	if p == &w.fired {
 		return nil
 	}
-	w.cancel(b)
-	return b
+	w.cancel(p)
+	return p
 }
 
 // ticks rounds a time up.

@@ -1,6 +1,7 @@
 package catalog
 
 import (
+	"math"
 	"slices"
 	"testing"
 
@@ -13,26 +14,32 @@ func TestWheelModel(t *testing.T) {
 	rapid.Check(t, func(rt *rapid.T) {
 		var w wheel
 		w.init()
-		w.now = rapid.SampledFrom([]uint64{0, 1<<6 - 3, 1<<12 - 100, 1<<18 - 300}).Draw(rt, "start") // before the turn of a level
-		beats := make([]beat, 20)
-		due := map[int]uint64{}
+		w.now = rapid.SampledFrom([]uint32{0, 1<<6 - 3, 1<<12 - 100, 1<<18 - 300, math.MaxUint32 - 200}).Draw(rt, "start") // before the turn of a level
+		of := make([]publisher, 20)
+		due := map[int]uint32{}
 		delay := rapid.OneOf(rapid.Uint64Range(0, 70), rapid.Uint64Range(0, 600), rapid.Uint64Range(0, 1<<25))
 		for range rapid.IntRange(1, 60).Draw(rt, "steps") {
-			i := rapid.IntRange(0, len(beats)-1).Draw(rt, "beat")
-			switch rapid.IntRange(0, 3).Draw(rt, "op") {
+			i := rapid.IntRange(0, len(of)-1).Draw(rt, "publisher")
+			switch rapid.IntRange(0, 4).Draw(rt, "op") {
 			case 0:
-				w.cancel(&beats[i])
+				w.cancel(&of[i])
 				delete(due, i)
 			case 1, 2:
-				at := w.now + delay.Draw(rt, "delay")
-				w.schedule(&beats[i], at)
-				due[i] = min(max(at, w.now+1), w.now+maxTicks)
+				in := delay.Draw(rt, "delay")
+				w.schedule(&of[i], in)
+				due[i] = w.now + uint32(min(max(in, 1), maxTicks))
+			case 3:
+				w.fire(&of[i])
+				delete(due, i)
+				if got := w.take(); got != &of[i] {
+					rt.Fatalf("take() = %p, want what was fired", got)
+				}
 			default:
 				for range rapid.IntRange(1, 400).Draw(rt, "ticks") {
 					w.advance()
 					var fired, want []int
-					for b := w.take(); b != nil; b = w.take() {
-						fired = append(fired, index(beats, b))
+					for p := w.take(); p != nil; p = w.take() {
+						fired = append(fired, index(of, p))
 					}
 					for i, at := range due {
 						if at == w.now {
@@ -54,9 +61,9 @@ func TestWheelModel(t *testing.T) {
 	})
 }
 
-func index(bs []beat, b *beat) int {
-	for i := range bs {
-		if &bs[i] == b {
+func index(ps []publisher, p *publisher) int {
+	for i := range ps {
+		if &ps[i] == p {
 			return i
 		}
 	}
@@ -65,19 +72,19 @@ func index(bs []beat, b *beat) int {
 
 // Each level hands down to the one below it, at every offset around its turn.
 func TestWheelLevels(t *testing.T) {
-	for _, start := range []uint64{0, 1, 63, 64, 4000, 1<<18 - 1} {
+	for _, start := range []uint32{0, 1, 63, 64, 4000, 1<<18 - 1, math.MaxUint32 - 100} {
 		for _, d := range []uint64{0, 1, 2, 63, 64, 65, 4095, 4096, 4097, 1<<18 - 1, 1 << 18, 1<<18 + 1} {
 			w := wheel{now: start}
 			w.init()
-			var b beat
-			w.schedule(&b, start+d)
+			var p publisher
+			w.schedule(&p, d)
 			for w.take() == nil {
-				if w.advance(); w.now > start+d+1 {
+				if w.advance(); uint64(w.now-start) > d+1 {
 					break
 				}
 			}
-			if want := start + max(d, 1); w.now != want || w.n != 0 {
-				t.Errorf("from %d a beat in %d fired at %d, want %d", start, d, w.now, want)
+			if want := start + uint32(max(d, 1)); w.now != want || w.n != 0 {
+				t.Errorf("from %d in %d it fired at %d, want %d", start, d, w.now, want)
 			}
 		}
 	}

@@ -65,7 +65,7 @@ func TestPersistentInstances(t *testing.T) {
 		t.Errorf("Service(a) = %q", got)
 	}
 	before, _ := c.Registry().Service(t.Context(), service("a"))
-	if before.Mixed || before.Revision == 0 || before.Endpoints[0].Modified != before.Revision || before.Endpoints[0].Rare != nil {
+	if before.Mixed || before.Revision == 0 || before.Endpoints[0].Modified() != before.Revision || before.Endpoints[0].Rare.Created != before.Revision {
 		t.Errorf("snapshot = %+v, want only replicated data, of one revision", before)
 	}
 	must(t, c, putInstance("p", "a", "h1"))
@@ -82,7 +82,7 @@ func TestPersistentInstances(t *testing.T) {
 		t.Errorf("Service(a) after SetStatus = %q", got)
 	}
 	after, _ := c.Registry().Service(t.Context(), service("a"))
-	if e := after.Endpoints[0]; after.Revision <= before.Revision || e.Rare == nil || e.Rare.Created != before.Revision || e.Modified != after.Revision {
+	if e := after.Endpoints[0]; after.Revision <= before.Revision || e.Rare.Created != before.Revision || e.Modified() != after.Revision {
 		t.Errorf("changed instance = %+v, want made at %d and changed at %d", e.Instance, before.Revision, after.Revision)
 	}
 	if after.Endpoints[1].Instance != before.Endpoints[1].Instance {
@@ -143,9 +143,10 @@ func TestRowsKeepEverything(t *testing.T) {
 		rare := &registry.Rare{
 			Tags: full.Tags, Locality: &full.Locality, Ports: full.Ports, Addrs: full.Addrs,
 			Ext: []registry.Ext{{Owner: "one", Data: full.Ext}}, Warn: &weight, Drain: true,
+			Created: s.Revision, Modified: s.Revision,
 		}
 		if e.ID != "id" || e.Subset != "s" || e.Host != "h" || e.Port != 65535 || !math.Signbit(e.Weight) || e.Status != registry.Warning ||
-			!e.Enabled || e.Health != registry.Maintenance || !e.Meta.Equal(full.Meta) || !reflect.DeepEqual(e.Rare, rare) {
+			!e.Enabled || e.Health != registry.Maintenance || !e.Meta.Is(full.Meta) || !reflect.DeepEqual(e.Rare, rare) {
 			t.Errorf("instance = %+v %+v", e.Instance, e.Rare)
 		}
 		p := e.Publisher
@@ -418,8 +419,8 @@ func TestOverrides(t *testing.T) {
 		var got []string
 		for _, e := range s.Endpoints {
 			line := fmt.Sprintf("%s/%s %v %v", e.Publisher.Key.Owner, e.Host, e.Weight, e.Enabled)
-			for _, p := range e.Meta {
-				line += " " + p.Key + "=" + p.Value
+			for k, v := range e.Meta.All() {
+				line += " " + k + "=" + v
 			}
 			got = append(got, line)
 		}

@@ -65,7 +65,7 @@ func renderInstance(k registry.PublisherKey, p *registry.Publisher, r *registry.
 // renderStored renders an instance as the catalog gives it.
 func renderStored(in *registry.Instance) string {
 	r := registry.Registration{
-		ID: in.ID, Subset: in.Subset, Host: in.Host, Port: in.Port, Weight: in.Weight, Status: in.Status, Enabled: in.Enabled, Meta: in.Meta,
+		ID: in.ID, Subset: in.Subset, Host: in.Host, Port: in.Port, Weight: in.Weight, Status: in.Status, Enabled: in.Enabled, Meta: in.Meta.Pairs(),
 	}
 	if x := in.Rare; x != nil {
 		r.Warn, r.Drain, r.Tags = x.Warn, x.Drain, x.Tags

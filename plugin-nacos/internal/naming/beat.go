@@ -41,7 +41,7 @@ func (s *Service) Beat(ctx context.Context, k registry.ServiceKey, b Beat) (Beat
 		if err := s.Register(ctx, c, k, *b.Full); err != nil {
 			return Beaten{}, err
 		}
-		return Beaten{true, interval(b.Full.Metadata)}, nil
+		return Beaten{true, interval(timesOf(b.Full.Metadata))}, nil
 	}
 	out := Beaten{Known: known, Interval: defaultInterval}
 	if !known {
@@ -52,7 +52,11 @@ func (s *Service) Beat(ctx context.Context, k registry.ServiceKey, b Beat) (Beat
 		return Beaten{}, err
 	}
 	if e := s.find(snap, cluster, b.IP, b.Port); e != nil {
-		out.Interval = interval(e.Meta)
+		t := defaults
+		for key, value := range e.Meta.All() {
+			t.read(key, value)
+		}
+		out.Interval = interval(t)
 	}
 	return out, nil
 }
@@ -85,9 +89,9 @@ func (s *Service) beatElsewhere(ctx context.Context, c Client, k registry.Servic
 	return false, but, nil
 }
 
-func interval(m registry.Pairs) int64 {
-	if n := timesOf(m).interval; n > 0 {
-		return n
+func interval(t times) int64 {
+	if t.interval > 0 {
+		return t.interval
 	}
 	return defaultInterval
 }

@@ -18,8 +18,8 @@
 //   - what is persistent is read Fresh unless the caller asks for the local
 //     state (ARC-R08);
 //   - lastRefTime of a service grows with every change of it (NAC-QRK-02);
-//   - the JSON of a list is made once for each snapshot, from fragments that are
-//     made once for each instance (ENG-06), and holds no null (NAC-TRN-07).
+//   - the JSON of a list is made once for each snapshot (ENG-05), and holds no null
+//     (NAC-TRN-07).
 //
 // The package owns no goroutine: Service.Run is called by a worker of the host,
 // pulls the one stream of changes and calls the listeners in order. Start reading

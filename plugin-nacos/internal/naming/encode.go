@@ -1,7 +1,6 @@
 package naming
 
 import (
-	"encoding/binary"
 	"encoding/json"
 	"math"
 	"strconv"
@@ -13,33 +12,37 @@ import (
 
 // view is an instance as clients see it, apart from health and rotation.
 type view struct {
-	id     string
-	hasID  bool
+	form   byte   // of its id: idNone, idGiven, or 0: made from the address
+	given  string // the id that was given
 	weight float64
-	meta   registry.Pairs
+	meta   registry.Meta
 }
 
 // viewOf applies the rules for what other protocols registered (BRG-HLT,
 // BRG-MET-06) and for instance ids (NAC-NAM-01, BRG-NAC-04).
-func (s *Service) viewOf(k registry.ServiceKey, e *registry.Endpoint) view {
-	v := view{hasID: true, weight: e.Weight, meta: e.Meta}
-	native := s.own(e)
-	if !native {
+func (s *Service) viewOf(e *registry.Endpoint) view {
+	v := view{weight: e.Weight, meta: e.Meta}
+	if !s.own(e) {
 		v.weight, v.meta = foreignView(e)
-	} else if e.Rare != nil {
+		return v
+	}
+	if e.Rare != nil {
 		if x := extOf(e.Rare.Ext, s.owner); len(x) > 0 {
-			switch x[0] {
-			case idNone:
-				v.hasID = false
-				return v
-			case idGiven:
-				v.id = string(x[1:])
-				return v
-			}
+			v.form, v.given = x[0], string(x[1:])
 		}
 	}
-	v.id = e.Host + "#" + strconv.Itoa(int(e.Port)) + "#" + e.Subset + "#" + Grouped(k)
 	return v
+}
+
+// id is the text of the id of an instance; blank when it shows none.
+func (v *view) id(k registry.ServiceKey, e *registry.Endpoint) string {
+	switch v.form {
+	case idNone:
+		return ""
+	case idGiven:
+		return v.given
+	}
+	return e.Host + "#" + strconv.Itoa(int(e.Port)) + "#" + e.Subset + "#" + Grouped(k)
 }
 
 // The marks of what other protocols registered (BRG-MET-01).
@@ -51,7 +54,7 @@ const (
 	maxForeignWeight = 10_000 // BRG-HLT-12
 )
 
-func foreignView(e *registry.Endpoint) (float64, registry.Pairs) {
+func foreignView(e *registry.Endpoint) (float64, registry.Meta) {
 	weight := e.Weight
 	added := registry.Pairs{{Key: metaSource, Value: e.Publisher.Key.Owner}}
 	free := registry.Pairs{} // where the key is free
@@ -70,7 +73,7 @@ func foreignView(e *registry.Endpoint) (float64, registry.Pairs) {
 			added = append(added, registry.Pair{Key: metaDraining, Value: "true"})
 		}
 	}
-	return min(weight, maxForeignWeight), free.Over(e.Meta).Over(added)
+	return min(weight, maxForeignWeight), registry.MetaOf(free.Over(e.Meta.Pairs()).Over(added))
 }
 
 func nonBlank(m map[string]string) map[string]string {
@@ -105,122 +108,126 @@ func tagsText(tags []string) string {
 	return strings.Join(tags, ",")
 }
 
-// AppendHost appends the instance at index i as a JSON object: the two halves of
-// its fragment, and between them what depends on the moment.
+// AppendHost appends the instance at index i as a JSON object.
 func (l *List) AppendHost(dst []byte, i int) []byte {
+	var p parts
+	return l.appendHost(dst, i, appendInner(nil, Grouped(l.Key)), &p)
+}
+
+// appendHost appends an instance of a service whose grouped name is encoded.
+func (l *List) appendHost(dst []byte, i int, grouped []byte, p *parts) []byte {
 	e := &l.Endpoints[i]
 	ephemeral := l.kind == Ephemeral // BRG-NAC-05
 	if l.service.own(e) {
 		ephemeral = e.Publisher.Ephemeral
 	}
-	f := l.service.fragmentOf(l.Key, e)
-	n := binary.BigEndian.Uint32(f)
-	head, tail := f[4:4+n], f[4+n:]
-	dst = append(dst, head...)
-	dst = append(dst, `"healthy":`...)
+	v := l.service.viewOf(e)
+	p[0] = len(dst)
+	dst = append(dst, '{')
+	dst = v.appendID(dst, e, grouped)
+	p[1] = len(dst)
+	dst = append(dst, `"ip":`...)
+	dst = appendString(dst, e.Host)
+	p[2] = len(dst)
+	dst = append(dst, `,"port":`...)
+	dst = strconv.AppendUint(dst, uint64(e.Port), 10)
+	dst = append(dst, `,"weight":`...)
+	dst = appendFloat(dst, v.weight)
+	dst = append(dst, `,"healthy":`...)
 	dst = strconv.AppendBool(dst, l.Protected || Healthy(e))
 	dst = append(dst, `,"enabled":`...)
 	dst = strconv.AppendBool(dst, enabled(e))
 	dst = append(dst, `,"ephemeral":`...)
 	dst = strconv.AppendBool(dst, ephemeral)
-	return append(dst, tail...)
-}
-
-// fragmentOf is the JSON of an instance in two halves, behind the length of the
-// first.
-func (s *Service) fragmentOf(k registry.ServiceKey, e *registry.Endpoint) []byte {
-	if !s.own(e) {
-		// It depends on more than the instance.
-		return appendFragment(nil, k, e, s.viewOf(k, e))
-	}
-	if b := e.Memo.Load(s.fragment); b != nil {
-		return b
-	}
-	var room [1024]byte
-	b := appendFragment(room[:0], k, e, s.viewOf(k, e))
-	return e.Memo.Store(s.fragment, append([]byte(nil), b...))
-}
-
-func appendFragment(dst []byte, k registry.ServiceKey, e *registry.Endpoint, v view) []byte {
-	dst = append(dst, 0, 0, 0, 0, '{')
-	if v.hasID {
-		dst = append(dst, `"instanceId":`...)
-		dst = appendString(dst, v.id)
-		dst = append(dst, ',')
-	}
-	dst = append(dst, `"ip":`...)
-	dst = appendString(dst, e.Host)
-	dst = append(dst, `,"port":`...)
-	dst = strconv.AppendUint(dst, uint64(e.Port), 10)
-	dst = append(dst, `,"weight":`...)
-	dst = appendFloat(dst, v.weight)
-	dst = append(dst, ',')
-	binary.BigEndian.PutUint32(dst, uint32(len(dst)-4))
-
 	dst = append(dst, `,"clusterName":`...)
 	dst = appendString(dst, e.Subset)
-	dst = append(dst, `,"serviceName":`...)
-	dst = appendString(dst, Grouped(k))
-	dst = append(dst, `,"metadata":`...)
-	dst = appendPairs(dst, v.meta)
-	t := timesOf(v.meta)
-	for _, f := range [...]struct {
-		key   string
-		value int64
-	}{
-		{`,"instanceHeartBeatInterval":`, t.interval},
-		{`,"instanceHeartBeatTimeOut":`, t.timeout},
-		{`,"ipDeleteTimeout":`, t.remove},
-	} {
-		dst = append(dst, f.key...)
-		dst = strconv.AppendInt(dst, f.value, 10)
-	}
-	if g := generatorOf(v.meta); g != "" { // NAC-NAM-08
-		dst = append(dst, `,"instanceIdGenerator":`...)
-		dst = appendString(dst, g)
-	}
-	return append(dst, '}')
+	dst = append(dst, `,"serviceName":"`...)
+	dst = append(append(dst, grouped...), '"')
+	p[3] = len(dst)
+	dst = append(appendMeta(append(dst, `,"metadata":`...), v.meta), '}')
+	p[4] = len(dst)
+	return dst
 }
 
-func generatorOf(m registry.Pairs) string {
-	if len(m) == 0 {
-		return generatorSimple
+// appendID appends the id of an instance as the first member of its object.
+func (v *view) appendID(dst []byte, e *registry.Endpoint, grouped []byte) []byte {
+	switch v.form {
+	case idNone:
+		return dst
+	case idGiven:
+		return append(appendString(append(dst, `"instanceId":`...), v.given), ',')
 	}
-	g, _ := m.Get(metaGenerator)
-	return g
+	dst = append(appendInner(append(dst, `"instanceId":"`...), e.Host), '#')
+	dst = append(strconv.AppendUint(dst, uint64(e.Port), 10), '#')
+	dst = append(appendInner(dst, e.Subset), '#')
+	return append(append(dst, grouped...), `",`...)
 }
 
-func appendPairs(dst []byte, m registry.Pairs) []byte {
+// appendMeta appends metadata and what it says about the instance.
+func appendMeta(dst []byte, m registry.Meta) []byte {
 	dst = append(dst, '{')
-	for i := range m {
-		if i > 0 {
+	t, generator, n := defaults, "", 0
+	for key, value := range m.All() {
+		if n > 0 {
 			dst = append(dst, ',')
 		}
-		dst = appendString(dst, m[i].Key)
+		dst = appendString(dst, key)
 		dst = append(dst, ':')
-		dst = appendString(dst, m[i].Value)
+		dst = appendString(dst, value)
+		if t.read(key, value); key == metaGenerator { // NAC-NAM-08
+			generator = value
+		}
+		n++
 	}
-	return append(dst, '}')
+	if n == 0 {
+		generator = generatorSimple
+	}
+	if t == defaults { // nearly all
+		dst = append(dst, `},"instanceHeartBeatInterval":5000,"instanceHeartBeatTimeOut":15000,"ipDeleteTimeout":30000`...)
+	} else {
+		dst = strconv.AppendInt(append(dst, `},"instanceHeartBeatInterval":`...), t.interval, 10)
+		dst = strconv.AppendInt(append(dst, `,"instanceHeartBeatTimeOut":`...), t.timeout, 10)
+		dst = strconv.AppendInt(append(dst, `,"ipDeleteTimeout":`...), t.remove, 10)
+	}
+	if generator != "" {
+		dst = append(dst, `,"instanceIdGenerator":`...)
+		dst = appendString(dst, generator)
+	}
+	return dst
 }
 
 // appendString appends what encoding/json writes for s.
 func appendString(dst []byte, s string) []byte {
+	return append(appendInner(append(dst, '"'), s), '"')
+}
+
+// appendInner is appendString without the quotes.
+func appendInner(dst []byte, s string) []byte {
 	for i := range len(s) {
-		if c := s[i]; c < ' ' || c >= utf8.RuneSelf || c == '"' || c == '\\' || c == '<' || c == '>' || c == '&' {
+		if escaped[s[i]] {
 			b, err := json.Marshal(s)
 			if err != nil {
-				b = []byte(`""`) // cannot be: a text
+				return dst // cannot be: a text
 			}
-			return append(dst, b...)
+			return append(dst, b[1:len(b)-1]...)
 		}
 	}
-	dst = append(dst, '"')
-	dst = append(dst, s...)
-	return append(dst, '"')
+	return append(dst, s...)
 }
+
+// escaped are the bytes that encoding/json does not write as they are.
+var escaped = func() (t [256]bool) { //nolint:gochecknoglobals // a constant that Go cannot say
+	for c := range t {
+		t[c] = c < ' ' || c >= utf8.RuneSelf || strings.ContainsRune(`"\<>&`, rune(c))
+	}
+	return t
+}()
 
 // appendFloat appends what encoding/json writes for f, which is finite.
 func appendFloat(dst []byte, f float64) []byte {
+	if f == 1 { // nearly all
+		return append(dst, '1')
+	}
 	if a := math.Abs(f); a != 0 && (a < 1e-6 || a >= 1e21) {
 		b, err := json.Marshal(f)
 		if err != nil {

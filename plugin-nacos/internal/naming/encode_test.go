@@ -2,6 +2,7 @@ package naming
 
 import (
 	"encoding/json"
+	"maps"
 	"math"
 	"math/rand/v2"
 	"strings"
@@ -47,7 +48,7 @@ type info struct {
 }
 
 // bare is a service over nothing: for what is a function of a snapshot alone.
-func bare() *Service { return New(Settings{Owner: "nacos", Hosts: 1, Fragment: 2}) }
+func bare() *Service { return New(Settings{Owner: "nacos", Hosts: 1}) }
 
 // texts that are hard to escape.
 var texts = []string{"", "a", "a b", `"`, `\`, "<b>&", "é", "中文", "\u2028", "\x00\x1f", "\xff\xfe", "\U0001F600", strings.Repeat("long ", 100)}
@@ -69,7 +70,7 @@ func endpoint(r *rand.Rand, owner string) registry.Endpoint {
 	if r.IntN(3) == 0 {
 		meta[metaInterval], meta[metaTimeout], meta[metaGenerator] = "1000", "x", text(r)
 	}
-	in.Meta = registry.PairsOf(meta)
+	in.Meta = registry.MetaOf(registry.PairsOf(meta))
 	switch r.IntN(4) {
 	case 0:
 		in.Rare = &registry.Rare{Ext: []registry.Ext{{Owner: owner, Data: []byte{idNone}}}}
@@ -89,9 +90,7 @@ func hostOf(k registry.ServiceKey, e *registry.Endpoint, protected bool) host {
 		Ephemeral: e.Publisher.Ephemeral, Cluster: e.Subset, Service: k.Group + "@@" + k.Name, Metadata: map[string]string{},
 		Interval: 5000, Timeout: 15000, Remove: 30000, Generator: "simple",
 	}
-	for _, p := range e.Meta {
-		h.Metadata[p.Key] = p.Value
-	}
+	maps.Insert(h.Metadata, e.Meta.All())
 	if len(e.Meta) > 0 {
 		h.Generator = h.Metadata[metaGenerator]
 	}
@@ -154,8 +153,7 @@ func TestInfoAgainstEncodingJSON(t *testing.T) {
 	}
 }
 
-// ENG-06: an instance is rendered once, whatever list it is in, and a list once
-// for all who are answered the same.
+// ENG-05: a list is rendered once for all who are answered the same.
 func TestListIsMadeOnce(t *testing.T) {
 	s := bare()
 	r := rand.New(rand.NewPCG(3, 4))
@@ -177,10 +175,6 @@ func TestListIsMadeOnce(t *testing.T) {
 	}
 	if got := s.Choose(snap, Query{Key: k, Disabled: true}).Hosts(); &got[0] == &whole[0] {
 		t.Error("operators are shown the list of clients")
-	}
-	one := &snap.Endpoints[0]
-	if a, b := s.fragmentOf(k, one), s.fragmentOf(k, one); &a[0] != &b[0] {
-		t.Error("an instance was rendered twice")
 	}
 	if n := testing.AllocsPerRun(100, func() { s.Choose(snap, Query{Key: k}).Hosts() }); n > 2 {
 		t.Errorf("a list that was made makes %.0f allocations, want at most 2", n)

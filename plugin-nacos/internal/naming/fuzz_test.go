@@ -71,9 +71,10 @@ func FuzzID(f *testing.F) {
 		}
 		k := registry.ServiceKey{Namespace: "n", Group: "g", Name: s}
 		one := at(s, port, in(s))
-		v := bare().viewOf(k, &one)
-		if !strings.HasPrefix(v.id, s+"#") || !strings.HasSuffix(v.id, "#g@@"+s) {
-			t.Errorf("instance id = %q, want the parts %q and %d", v.id, s, port)
+		v := bare().viewOf(&one)
+		id := v.id(k, &one)
+		if !strings.HasPrefix(id, s+"#") || !strings.HasSuffix(id, "#g@@"+s) {
+			t.Errorf("instance id = %q, want the parts %q and %d", id, s, port)
 		}
 		var h host
 		if err := json.Unmarshal(bare().Choose(&registry.Snapshot{Key: k, Endpoints: []registry.Endpoint{one}}, Query{Key: k}).Hosts(), &[]*host{&h}); err != nil {

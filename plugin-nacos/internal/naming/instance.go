@@ -56,25 +56,32 @@ const (
 // times are the beat times of an instance in milliseconds.
 type times struct{ interval, timeout, remove int64 }
 
+// defaults are those of an instance that says nothing.
+var defaults = times{defaultInterval, defaultTimeout, defaultRemove} //nolint:gochecknoglobals // a constant that Go cannot say
+
 func timesOf(m registry.Pairs) times {
-	return times{
-		interval: number(m, metaInterval, defaultInterval),
-		timeout:  number(m, metaTimeout, defaultTimeout),
-		remove:   number(m, metaRemove, defaultRemove),
+	t := defaults
+	for i := range m {
+		t.read(m[i].Key, m[i].Value)
 	}
+	return t
 }
 
-// number reads a positive or negative number; what is none is not there.
-func number(m registry.Pairs, key string, otherwise int64) int64 {
-	text, ok := m.Get(key)
-	if !ok {
-		return otherwise
+// read takes a positive or negative number over; what is none is not there.
+func (t *times) read(key, value string) {
+	to := &t.interval
+	switch key {
+	case metaInterval:
+	case metaTimeout:
+		to = &t.timeout
+	case metaRemove:
+		to = &t.remove
+	default:
+		return
 	}
-	n, err := strconv.ParseInt(text, 10, 64)
-	if err != nil {
-		return otherwise
+	if n, err := strconv.ParseInt(value, 10, 64); err == nil {
+		*to = n
 	}
-	return n
 }
 
 // expiry is how long an instance may be silent; zero when it may be for ever

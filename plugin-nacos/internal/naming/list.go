@@ -38,8 +38,9 @@ type List struct {
 
 	service  *Service
 	clusters string
-	kind     Kind // of what other protocols registered
-	whole    bool // the list that callers without a filter get
+	kind     Kind                // of what other protocols registered
+	all      []registry.Endpoint // what callers without a filter get; nil: not known
+	whole    bool                // Endpoints is all
 }
 
 // epoch is when versions of snapshots begin to count.
@@ -74,18 +75,28 @@ func (s *Service) Choose(snap *registry.Snapshot, q Query) *List {
 	if l.kind = s.kind(snap); l.kind == 0 {
 		l.kind = Ephemeral
 	}
-	whole := s.visible(snap, &registry.Selection{Enabled: true, Own: s.owner})
-	l.Endpoints = whole
+	if s.kept(snap).sees(snap, &q) {
+		l.Endpoints, l.whole = snap.Endpoints, true
+	} else {
+		l.choose(&q)
+	}
+	l.Protected = !q.Disabled && snap.Service != nil && registry.Protected(l.Endpoints, snap.Service.Protect)
+	return l
+}
+
+func (l *List) choose(q *Query) {
+	s := l.service
+	if !q.Disabled {
+		l.all = s.visible(l.Snapshot, &registry.Selection{Enabled: true, Own: s.owner})
+		l.Endpoints = l.all
+	}
 	if q.Clusters != "" || q.HealthyOnly || q.Disabled {
-		l.Endpoints = s.visible(snap, &registry.Selection{
+		l.Endpoints = s.visible(l.Snapshot, &registry.Selection{
 			Subsets: clustersOf(q.Clusters), Enabled: !q.Disabled, Healthy: q.HealthyOnly, Own: s.owner,
 		})
 	}
-	// Of two selections of one snapshot the longer one holds the other, unless the
-	// first shows what is disabled.
-	l.whole = !q.Disabled && len(l.Endpoints) == len(whole)
-	l.Protected = !q.Disabled && snap.Service != nil && registry.Protected(l.Endpoints, snap.Service.Protect)
-	return l
+	// Of two selections of one snapshot the longer one holds the other.
+	l.whole = !q.Disabled && len(l.Endpoints) == len(l.all)
 }
 
 // visible selects and sorts.
@@ -117,26 +128,53 @@ func Healthy(e *registry.Endpoint) bool { return max(e.Status, e.Publisher.Statu
 
 func enabled(e *registry.Endpoint) bool { return e.Health != registry.Maintenance }
 
-// Hosts is the JSON array of the instances. It is shared and must not be
-// changed.
-func (l *List) Hosts() []byte {
-	if !l.whole || l.Snapshot == nil || l.service.hosts == 0 {
-		return l.appendHosts(nil)
+// kept is the whole list as it is kept, nil when this is not it.
+func (l *List) kept() kept {
+	if !l.whole || l.service.hosts == 0 {
+		return nil
 	}
-	if b := l.Snapshot.Memo.Load(l.service.hosts); b != nil {
-		return b
+	if k := l.service.kept(l.Snapshot); k != nil {
+		return k
 	}
-	return l.Snapshot.Memo.Store(l.service.hosts, l.appendHosts(nil))
+	return l.keep()
 }
 
-func (l *List) appendHosts(dst []byte) []byte {
-	dst = slices.Grow(dst, 2+len(l.Endpoints)*384)
+// AppendHosts appends the JSON array of the instances.
+func (l *List) AppendHosts(dst []byte) []byte {
+	if k := l.kept(); k != nil {
+		return k.append(slices.Grow(dst, k.size()))
+	}
+	if l.all != nil {
+		if k := l.service.kept(l.Snapshot); k != nil && k.is(keptLong) && k.is(keptProtected) == l.Protected {
+			return k.part(dst, l.all, l.Endpoints)
+		}
+	}
+	return l.appendHosts(dst, nil)
+}
+
+// Hosts is the JSON array of the instances. It may be shared and must not be
+// changed.
+func (l *List) Hosts() []byte {
+	if k := l.kept(); k != nil && k.is(keptLong) {
+		return k.shared()
+	}
+	return l.AppendHosts(nil)
+}
+
+// appendHosts appends the array, and tells of each host where its parts are in it.
+func (l *List) appendHosts(dst []byte, told func(*parts)) []byte {
+	const usual = 384 // bytes of a host
+	dst = slices.Grow(dst, 2+len(l.Endpoints)*usual)
 	dst = append(dst, '[')
+	grouped := appendInner(nil, Grouped(l.Key))
+	var p parts
 	for i := range l.Endpoints {
 		if i > 0 {
 			dst = append(dst, ',')
 		}
-		dst = l.AppendHost(dst, i)
+		if dst = l.appendHost(dst, i, grouped, &p); told != nil {
+			told(&p)
+		}
 	}
 	return append(dst, ']')
 }
@@ -156,7 +194,7 @@ func (l *List) AppendHead(dst []byte, name string) []byte {
 func (l *List) AppendPacket(dst []byte) []byte {
 	dst = append(dst, `{"name":`...)
 	dst = appendString(dst, Grouped(l.Key))
-	dst = append(l.appendView(dst), l.Hosts()...)
+	dst = l.AppendHosts(l.appendView(dst))
 	return l.AppendTail(dst)
 }
 
@@ -180,8 +218,7 @@ func (l *List) AppendTail(dst []byte) []byte {
 // AppendInfo appends a whole ServiceInfo.
 func (l *List) AppendInfo(dst []byte, name string) []byte {
 	dst = l.AppendHead(dst, name)
-	dst = append(dst, l.Hosts()...)
-	return l.AppendTail(dst)
+	return l.AppendTail(l.AppendHosts(dst))
 }
 
 // CacheMillis is how long clients that poll keep a list (NAC-NAM-12).
@@ -209,9 +246,10 @@ func (s *Service) Find(ctx context.Context, k registry.ServiceKey, t Target) (*F
 	if e == nil {
 		return nil, ErrNoInstance
 	}
-	v := s.viewOf(snap.Key, e)
+	v := s.viewOf(e)
 	return &Found{
-		Endpoint: e, Healthy: Healthy(e), ID: v.id, HasID: v.hasID, Metadata: v.meta, Weight: v.weight, Kind: kindOf(e.Publisher),
+		Endpoint: e, Healthy: Healthy(e), ID: v.id(snap.Key, e), HasID: v.form != idNone,
+		Metadata: v.meta.Pairs(), Weight: v.weight, Kind: kindOf(e.Publisher),
 	}, nil
 }
 

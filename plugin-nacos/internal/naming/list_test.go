@@ -139,7 +139,7 @@ func TestForeign(t *testing.T) {
 			map[string]string{"batata.io/source": "consul", "batata.io/tags": `["x,y","z"]`},
 		},
 		"its own metadata, marks win": {at("a", 1, of("consul"), func(e *registry.Endpoint) {
-			e.Meta = registry.PairsOf(map[string]string{"k": "v", "batata.io/source": "me", "zone": "mine"})
+			e.Meta = registry.MetaOf(registry.PairsOf(map[string]string{"k": "v", "batata.io/source": "me", "zone": "mine"}))
 			e.Publisher.Info = &registry.PublisherInfo{Locality: &registry.Locality{Region: "r", Zone: "z"}}
 		}), 1, map[string]string{"batata.io/source": "consul", "k": "v", "region": "r", "zone": "mine"}},
 		"warning": {

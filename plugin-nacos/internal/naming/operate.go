@@ -164,16 +164,16 @@ func (s *Service) laidOver(ctx context.Context, k registry.ServiceKey, e *regist
 	if err != nil {
 		return nil, fmt.Errorf("publications of %s: %w", e.Publisher.Key.Scope, err)
 	}
-	var raw registry.Pairs
+	var raw registry.Meta
 	for _, p := range pub.Instances {
 		if p.Service == k && p.Instance.Subset == e.Subset && p.Instance.Host == e.Host && p.Instance.Port == e.Port {
 			raw = p.Instance.Meta
 		}
 	}
 	var out registry.Pairs
-	for _, p := range e.Meta {
-		if v, ok := raw.Get(p.Key); !ok || v != p.Value {
-			out = append(out, p)
+	for key, value := range e.Meta.All() {
+		if v, ok := raw.Get(key); !ok || v != value {
+			out = append(out, registry.Pair{Key: key, Value: value})
 		}
 	}
 	return out, nil

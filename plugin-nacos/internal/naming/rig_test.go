@@ -46,7 +46,7 @@ func newRig(t *testing.T) *rig {
 	}
 	r.Service = naming.New(naming.Settings{
 		Catalog: r.core.Registry(), Ephemeral: r.core.Ephemeral(), Store: r.core.KV(), Committer: r.core.Txn(),
-		Owner: "nacos", Hosts: 1, Fragment: 2,
+		Owner: "nacos", Hosts: 1,
 	})
 	following := make(chan struct{})
 	r.OnReset(sync.OnceFunc(func() { close(following) }))

@@ -27,8 +27,7 @@ type Settings struct {
 	Owner  string // the plugin, as core names it in what it registered
 	Member uint64 // this one, which owns what connections register
 
-	Hosts    memo.ID // of the list of a snapshot
-	Fragment memo.ID // of one instance
+	Hosts memo.ID // of the list of a snapshot
 
 	KeepSilent bool             // instances without beats stay, unhealthy (NAC-H1N-26)
 	Now        func() time.Time // nil: time.Now
@@ -45,7 +44,6 @@ type Service struct {
 	owner     string
 	member    uint64
 	hosts     memo.ID
-	fragment  memo.ID
 	silent    bool
 	now       func() time.Time
 	special   special
@@ -59,7 +57,7 @@ type Service struct {
 func New(s Settings) *Service {
 	out := &Service{
 		catalog: s.Catalog, ephemeral: s.Ephemeral, store: s.Store, committer: s.Committer, log: s.Logger,
-		owner: s.Owner, member: s.Member, hosts: s.Hosts, fragment: s.Fragment, silent: s.KeepSilent, now: s.Now,
+		owner: s.Owner, member: s.Member, hosts: s.Hosts, silent: s.KeepSilent, now: s.Now,
 	}
 	if out.log == nil {
 		out.log = zap.NewNop()

@@ -6,6 +6,7 @@ import (
 	"context"
 	"net/http"
 	"net/http/httptest"
+	"sync"
 	"testing"
 
 	"go.uber.org/zap"
@@ -27,8 +28,14 @@ func (s *sink) Header() http.Header         { return s.header }
 func (s *sink) WriteHeader(status int)      { s.status = status }
 func (s *sink) Write(b []byte) (int, error) { s.bytes += len(b); return len(b), nil }
 
-// rig is the routes on a real node, with ten instances of a service.
-func rig(t *testing.T) *web.Router {
+// stand is the routes on a real node.
+type stand struct {
+	*web.Router
+	services *naming.Service
+}
+
+// rig is a stand with ten instances of a service.
+func rig(t *testing.T) *stand {
 	t.Helper()
 	node, err := core.Start(t.Context(), core.Config{DataDir: t.TempDir(), Durability: core.OS})
 	if err != nil {
@@ -41,7 +48,7 @@ func rig(t *testing.T) *web.Router {
 	}
 	services := naming.New(naming.Settings{
 		Catalog: c.Registry(), Ephemeral: c.Ephemeral(), Store: c.KV(), Committer: c.Txn(), Owner: "nacos",
-		Hosts: 1, Fragment: 2,
+		Hosts: 1,
 	})
 	router := web.NewRouter(authmap.NewGate(c.Auth(), authmap.Switches{}), zap.NewNop(), []string{"/nacos"})
 	router.Add((&API{
@@ -53,7 +60,23 @@ func rig(t *testing.T) *web.Router {
 			t.Fatalf("Register() = %v", err)
 		}
 	}
-	return router
+	return &stand{router, services}
+}
+
+// follow lets the worker of the plugin follow the changes.
+func follow(t *testing.T, s *stand) {
+	t.Helper()
+	following := make(chan struct{})
+	s.services.OnReset(sync.OnceFunc(func() { close(following) }))
+	ctx, stop := context.WithCancel(t.Context())
+	var worker sync.WaitGroup
+	worker.Go(func() {
+		if err := s.services.Run(ctx); err != nil {
+			t.Errorf("Run() = %v", err)
+		}
+	})
+	t.Cleanup(func() { stop(); worker.Wait() })
+	<-following
 }
 
 // ENG-05, 16, 24: lists of ten and light beats, routing and checks included,

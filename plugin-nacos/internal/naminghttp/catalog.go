@@ -115,7 +115,7 @@ func (a *API) withInstances(found []*naming.Detail) []whole {
 				w.Clusters[e.Subset] = cluster
 			}
 			cluster.Hosts = append(cluster.Hosts, host{
-				naming.Healthy(e), object(e.Meta), e.Port, e.Host, e.Weight, e.Health != registry.Maintenance,
+				naming.Healthy(e), object(e.Meta.Pairs()), e.Port, e.Host, e.Weight, e.Health != registry.Maintenance,
 			})
 		}
 		out = append(out, w)

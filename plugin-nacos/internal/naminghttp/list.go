@@ -94,8 +94,7 @@ func (a *API) listV3(c *web.Call) error {
 		return err
 	}
 	return encoded(c, func(b []byte) []byte {
-		b = append(append(b, envelopeHead...), l.Hosts()...)
-		return append(b, envelopeTail...)
+		return append(l.AppendHosts(append(b, envelopeHead...)), envelopeTail...)
 	})
 }
 

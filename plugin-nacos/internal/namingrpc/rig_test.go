@@ -47,7 +47,7 @@ func newRig(tb testing.TB, switches authmap.Switches, s namingrpc.Settings) *rig
 	}
 	r.naming = naming.New(naming.Settings{
 		Catalog: r.core.Registry(), Ephemeral: r.core.Ephemeral(), Store: r.core.KV(), Committer: r.core.Txn(),
-		Owner: "nacos", Hosts: 1, Fragment: 2,
+		Owner: "nacos", Hosts: 1,
 	})
 	r.server, err = stream.New(stream.Settings{
 		Gate: authmap.NewGate(r.core.Auth(), switches), Logger: zap.NewNop(), Metrics: prometheus.NewRegistry(),

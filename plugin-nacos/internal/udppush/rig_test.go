@@ -49,7 +49,7 @@ func newRig(t *testing.T, s Settings) *rig {
 	}
 	r.naming = naming.New(naming.Settings{
 		Catalog: r.core.Registry(), Ephemeral: r.core.Ephemeral(), Store: r.core.KV(), Committer: r.core.Txn(),
-		Owner: "nacos", Hosts: 1, Fragment: 2,
+		Owner: "nacos", Hosts: 1,
 	})
 	s.Naming, s.Logger, s.Metrics, s.Synced = r.naming, zap.NewNop(), r.metrics, fanout.Synced(r.core.Registry())
 	if s.Delay == 0 {
