@@ -54,7 +54,7 @@ vulncheck: bin/govulncheck ## known vulnerabilities; needs the database of the G
 SUM := bin/gotestsum --format testname --jsonfile
 RACE := CGO_ENABLED=1
 
-.PHONY: test test-unit test-budget test-wire e2e e2e-nacos e2e-cluster e2e-durability e2e-full fuzz
+.PHONY: test test-unit test-budget test-wire e2e e2e-nacos e2e-cluster e2e-durability chaos e2e-full fuzz
 test: bin/gotestsum bin/gofail build ## unit tests with the race detector, then the wire and durability tests
 	@rm -rf .cache/test && mkdir -p .cache/test
 	@$(MAKE) --no-print-directory test-unit test-budget test-wire; code=$$?; scripts/summary.sh .cache/test; exit $$code
@@ -86,6 +86,18 @@ e2e-durability: bin/gotestsum bin/gofail build ## the long durability set
 	@rm -rf .cache/e2e-durability && mkdir -p .cache/e2e-durability
 	@(cd e2e && BATATA_E2E=full GOWORK=off $(CURDIR)/$(SUM) $(CURDIR)/.cache/e2e-durability/d.json -- -count=1 -timeout 60m ./durability/...); code=$$?; \
 	  scripts/summary.sh .cache/e2e-durability; exit $$code
+
+# SEED repeats a run: each test prints its own. RUN narrows it.
+SEED  ?= 0
+RUN   ?= .
+CHAOS := $(CURDIR)/bin/gotestsum --format standard-verbose --jsonfile $(CURDIR)/.cache/chaos
+
+chaos: bin/gotestsum bin/gofail build ## the fault suite: members killed, paused, cut off, on bad disks; 15 minutes
+	@rm -rf .cache/chaos && mkdir -p .cache/chaos
+	@cd e2e && code=0; export BATATA_E2E=full BATATA_SEED=$(filter-out 0,$(SEED)) GOWORK=off; \
+	  $(CHAOS)/cluster.json -- -count=1 -timeout 30m -run '$(RUN)' ./cluster/ || code=$$?; \
+	  $(CHAOS)/disk.json -- -count=1 -timeout 30m -run '$(RUN)' ./cluster/netfault/ ./durability/ || code=$$?; \
+	  ../scripts/summary.sh ../.cache/chaos; exit $$code
 
 e2e-full: e2e e2e-durability ## everything, the long sets too
 

@@ -5,6 +5,7 @@ go 1.26.0
 toolchain go1.26.8
 
 require (
+	github.com/anishathalye/porcupine v1.3.1
 	github.com/easynet-cn/batata/core v0.0.0
 	github.com/hanwen/go-fuse/v2 v2.12.1
 	github.com/nacos-group/nacos-sdk-go v1.0.8

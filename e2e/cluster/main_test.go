@@ -4,6 +4,7 @@ import (
 	"flag"
 	"math/rand/v2"
 	"os"
+	"path/filepath"
 	"slices"
 	"strconv"
 	"testing"
@@ -12,11 +13,15 @@ import (
 	"go.uber.org/goleak"
 
 	"github.com/easynet-cn/batata/e2e/cluster/members"
+	"github.com/easynet-cn/batata/e2e/node"
 )
 
 var seedFlag = flag.Uint64("seed", 0, "seed of the faults; 0: 1, and a random one in the long set")
 
 func TestMain(m *testing.M) {
+	if os.Getenv(coreChild) != "" {
+		os.Exit(serveCore(os.Args[1:]))
+	}
 	flag.Parse()
 	goleak.VerifyTestMain(m, goleak.IgnoreTopFunction("net/http.(*persistConn).readLoop"), goleak.IgnoreTopFunction("net/http.(*persistConn).writeLoop"))
 }
@@ -121,4 +126,18 @@ func (s *site) judge() (outcome, verdict) {
 func (s *site) wait(limit time.Duration) {
 	s.t.Helper()
 	members.Wait(s.t, time.Duration(s.rng.Int64N(int64(limit))))
+}
+
+// keep writes what explains a failure to a file that outlives the test.
+func keep(t *testing.T, name string, data []byte) {
+	t.Helper()
+	dir := filepath.Join(node.Root(), ".cache", "chaos")
+	if err := os.MkdirAll(dir, 0o755); err != nil {
+		t.Log(err)
+		return
+	}
+	path := filepath.Join(dir, t.Name()+"-"+name)
+	if err := os.WriteFile(path, data, 0o644); err == nil {
+		t.Logf("see %s", path)
+	}
 }

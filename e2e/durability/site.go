@@ -27,6 +27,8 @@ type site struct {
 	clients []*client
 	rng     *rand.Rand
 	seed    uint64
+
+	restarts []time.Duration // how long each took
 }
 
 // seedOf returns the seed of a test and prints it.
@@ -65,6 +67,7 @@ func newSite(t *testing.T, clients int, seed uint64, o node.Options) *site {
 	})
 	o.Data = mountpoint
 	s := &site{t: t, disk: disk, node: node.New(t, o), seed: seed, rng: rand.New(rand.NewPCG(seed, 0))}
+	t.Cleanup(s.punctual)
 	for i := range clients {
 		s.clients = append(s.clients, newClient(i, seed))
 	}

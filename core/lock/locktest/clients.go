@@ -168,3 +168,37 @@ func idle(ctx context.Context, d time.Duration) {
 	case <-ctx.Done():
 	}
 }
+
+// Faulty lets clients work on the locks of an implementation, perhaps one that is
+// reached over a network, while faults runs, and wants a history that one lock
+// after the other could have had. A lock may stay held for as long as it likes, but
+// never ends early. It returns how many calls were answered and how many outcomes
+// are unknown.
+func Faulty(t *testing.T, locks lock.Locks, faults func()) (calls, unknown int) {
+	t.Helper()
+	r := &record{}
+	r.rules.late = 24 * time.Hour
+	r.current.Store(&Backend{Locks: func(string) lock.Locks { return locks }})
+	ctx, cancel := context.WithCancel(t.Context())
+	defer cancel()
+	var wg sync.WaitGroup
+	for i := range linearClients {
+		wg.Go(func() {
+			for ctx.Err() == nil {
+				r.session(ctx, i)
+			}
+		})
+	}
+	faults()
+	cancel()
+	wg.Wait()
+	unknown = int(r.unknown.Load())
+	switch porcupine.CheckOperationsTimeout(r.rules.model(), r.history, time.Minute) {
+	case porcupine.Ok:
+	case porcupine.Illegal:
+		t.Errorf("the history of %d calls on locks is not linearizable", len(r.history))
+	case porcupine.Unknown:
+		t.Errorf("the history of %d calls on locks was too much for the check, %d are unknown", len(r.history), unknown)
+	}
+	return len(r.history) - unknown, unknown
+}

@@ -31,11 +31,11 @@ const Secret = "a secret of more than thirty-two bytes for tests"
 
 // Options of a cluster; the zero value is three members of bin/batata.
 type Options struct {
-	Count  int      // 0: 3
-	Binary string   // of all; "": bin/batata
+	Count  int    // 0: 3
+	Binary string // of all; "": bin/batata
 	// Env is the environment of a member beside the test's, NAME=value; nil: none.
-	Env func(i int) []string
-	Sets   []string // key=value, for all
+	Env  func(i int) []string
+	Sets []string // key=value, for all
 	// Data is the directory of a member; nil: a fresh one.
 	Data func(i int) string
 	// Faults puts proxies between the members; Seed is theirs.
