@@ -113,7 +113,7 @@ func (personality) New(ctx context.Context, h plugin.Host) (plugin.Instance, err
 
 	h.HTTP(mountAPI, router)
 	for _, listener := range []string{plugin.Main, listenerGRPC} {
-		h.GRPC(listener, i.stream.Register, i.stream.Options()...)
+		h.GRPC(listener, i.stream.Register, i.stream.Options())
 	}
 	h.ServePacket(listenerUDP, packets.Serve)
 	h.Go("config-changes", configs.Run)

@@ -37,6 +37,7 @@ type fake struct {
 	onNew    func(plugin.Host)
 	handler  http.HandlerFunc
 	log      func(event string)
+	rpc      plugin.RPC
 	ready    func() error
 	drain    func()
 }
@@ -84,7 +85,7 @@ func (f *fake) New(_ context.Context, h plugin.Host) (plugin.Instance, error) {
 		if f.name == "" {
 			healthpb.RegisterHealthServer(r, health.NewServer())
 		}
-	})
+	}, f.rpc)
 	if f.onNew != nil {
 		f.onNew(h)
 	}

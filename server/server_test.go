@@ -133,9 +133,7 @@ func TestPanickingHandler(t *testing.T) {
 // STY-11: a panic in a gRPC handler is an answer too.
 func TestPanickingService(t *testing.T) {
 	boom := func(context.Context, any, *grpc.UnaryServerInfo, grpc.UnaryHandler) (any, error) { panic("boom") }
-	s := start(t, config(t), &fake{onNew: func(h plugin.Host) {
-		h.GRPC(plugin.Main, func(grpc.ServiceRegistrar) {}, grpc.ChainUnaryInterceptor(boom))
-	}})
+	s := start(t, config(t), &fake{rpc: plugin.RPC{Unary: boom}})
 	for range 2 {
 		if err := ask(t, s.main(), insecure.NewCredentials()); status.Code(err) != codes.Internal || strings.Contains(err.Error(), "boom") {
 			t.Errorf("Check() = %v, want Internal without the cause", err)

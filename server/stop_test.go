@@ -171,9 +171,7 @@ func TestDrainGRPC(t *testing.T) {
 		<-release
 		return next(ctx, req)
 	}
-	s := start(t, config(t), &fake{onNew: func(h plugin.Host) {
-		h.GRPC(plugin.Main, func(grpc.ServiceRegistrar) {}, grpc.ChainUnaryInterceptor(slow))
-	}})
+	s := start(t, config(t), &fake{rpc: plugin.RPC{Unary: slow}})
 	conn, err := grpc.NewClient(s.main(), grpc.WithTransportCredentials(insecure.NewCredentials()))
 	if err != nil {
 		t.Fatal(err)

@@ -9,6 +9,7 @@ import (
 	"github.com/prometheus/client_golang/prometheus"
 	"go.uber.org/zap"
 	"google.golang.org/grpc"
+	"google.golang.org/grpc/encoding"
 
 	"github.com/easynet-cn/batata/core/auth"
 	"github.com/easynet-cn/batata/core/cluster"
@@ -68,10 +69,9 @@ type Env interface {
 type Registrar interface {
 	// HTTP serves a mount. Handlers run recovered, counted and bounded.
 	HTTP(mount string, h http.Handler)
-	// GRPC registers services on Main or on an own listener. Options of several
-	// registrations on one listener are joined, so interceptors must be given
-	// as chained ones.
-	GRPC(listener string, register func(grpc.ServiceRegistrar), o ...grpc.ServerOption)
+	// GRPC registers services on Main or on an own listener. Handlers get what those
+	// of grpc-go get, whatever serves them: metadata, peer, deadline, headers.
+	GRPC(listener string, register func(grpc.ServiceRegistrar), o RPC)
 	// Serve and ServePacket run a protocol of the plugin's own until ctx ends.
 	Serve(listener string, run func(context.Context, net.Listener) error)
 	ServePacket(listener string, run func(context.Context, net.PacketConn) error)
@@ -85,6 +85,20 @@ type Registrar interface {
 	Go(name string, run func(context.Context) error)
 	// LeaderOnly is Go on the leading member; ctx ends when leadership is lost.
 	LeaderOnly(name string, run func(context.Context) error)
+}
+
+// RPC says how the gRPC services of one registration are served. What concerns
+// connections as such (TLS, windows, calls at once, silent clients) is the host's.
+type RPC struct {
+	Codec      encoding.CodecV2 // nil: protobuf
+	MaxReceive int              // bytes of one message; 0: 4 MiB
+	MaxSend    int              // 0: no limit
+	Unary      grpc.UnaryServerInterceptor
+	Stream     grpc.StreamServerInterceptor
+	// Conn, when not nil, is called for each connection to the listener before its
+	// first call. What calls get derives from the context that it returns; the
+	// function is called when the connection has ended.
+	Conn func(ctx context.Context, remote net.Addr) (context.Context, func())
 }
 
 // PeerHandler answers one call of the member from.

@@ -32,7 +32,7 @@ type Settings struct {
 type GRPC struct {
 	Listener string
 	Register func(grpc.ServiceRegistrar)
-	Options  []grpc.ServerOption
+	Options  plugin.RPC
 }
 
 // Host implements plugin.Host for one plugin. It records what the plugin
@@ -126,7 +126,7 @@ func (h *Host) HTTP(mount string, handler http.Handler) {
 }
 
 // GRPC implements plugin.Registrar.
-func (h *Host) GRPC(listener string, register func(grpc.ServiceRegistrar), o ...grpc.ServerOption) {
+func (h *Host) GRPC(listener string, register func(grpc.ServiceRegistrar), o plugin.RPC) {
 	h.must(listener == plugin.Main || h.listener(listener, "tcp"), "listener %s: not declared", listener)
 	h.GRPCs = append(h.GRPCs, GRPC{Listener: listener, Register: register, Options: o})
 }

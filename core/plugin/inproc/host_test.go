@@ -30,8 +30,8 @@ func TestRegistration(t *testing.T) {
 	}{
 		"declared": {func(h *Host) {
 			h.HTTP("api", http1)
-			h.GRPC(plugin.Main, register)
-			h.GRPC("tcp", register)
+			h.GRPC(plugin.Main, register, plugin.RPC{})
+			h.GRPC("tcp", register, plugin.RPC{})
 			h.Serve("tcp", serve)
 			h.ServePacket("udp", packets)
 			h.Go("w", work)
@@ -40,7 +40,7 @@ func TestRegistration(t *testing.T) {
 		}, ""},
 		"unknown mount":   {func(h *Host) { h.HTTP("no", http1) }, "mount no"},
 		"mount twice":     {func(h *Host) { h.HTTP("api", http1); h.HTTP("api", http1) }, "mount api"},
-		"gRPC on UDP":     {func(h *Host) { h.GRPC("udp", register) }, "listener udp"},
+		"gRPC on UDP":     {func(h *Host) { h.GRPC("udp", register, plugin.RPC{}) }, "listener udp"},
 		"unknown TCP":     {func(h *Host) { h.Serve("no", serve) }, "listener no"},
 		"serve on main":   {func(h *Host) { h.Serve(plugin.Main, serve) }, "listener main"},
 		"packets on TCP":  {func(h *Host) { h.ServePacket("tcp", packets) }, "listener tcp"},

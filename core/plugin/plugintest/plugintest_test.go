@@ -72,7 +72,7 @@ func (e *example) New(_ context.Context, h plugin.Host) (plugin.Instance, error)
 		}
 	}
 	h.HTTP("api", handler)
-	h.GRPC("rpc", func(r grpc.ServiceRegistrar) { healthpb.RegisterHealthServer(r, health.NewServer()) })
+	h.GRPC("rpc", func(r grpc.ServiceRegistrar) { healthpb.RegisterHealthServer(r, health.NewServer()) }, plugin.RPC{})
 	h.Serve("echo", echo)
 	h.ServePacket("drop", func(ctx context.Context, c net.PacketConn) error {
 		defer context.AfterFunc(ctx, func() { _ = c.Close() })()

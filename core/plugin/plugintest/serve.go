@@ -96,7 +96,7 @@ func (s *Server) serveGRPC(ctx context.Context, name string) error {
 	)
 	for _, g := range s.host.GRPCs {
 		if g.Listener == name {
-			options, registers = append(options, g.Options...), append(registers, g.Register)
+			options, registers = append(options, inproc.ServerOptions(g.Options)...), append(registers, g.Register)
 		}
 	}
 	if len(registers) == 0 {

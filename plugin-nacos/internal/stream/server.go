@@ -11,9 +11,8 @@ import (
 	"github.com/prometheus/client_golang/prometheus"
 	"go.uber.org/zap"
 	"google.golang.org/grpc"
-	"google.golang.org/grpc/keepalive"
-	"google.golang.org/grpc/stats"
 
+	"github.com/easynet-cn/batata/core/plugin"
 	"github.com/easynet-cn/batata/plugin-nacos/internal/authmap"
 	nacospb "github.com/easynet-cn/batata/proto/nacos"
 )
@@ -24,24 +23,6 @@ const (
 	maxReceive = 10 << 20
 	maxSend    = 64 << 20
 )
-
-// Windows of flow control, in bytes: what a peer may send before it is read.
-const (
-	streamWindow = 256 << 10
-	connWindow   = 1 << 20
-)
-
-// readBuffer is what every connection holds, in bytes: room for the calls of a
-// client at rest. Longer ones are read past it.
-const readBuffer = 4 << 10
-
-// streamWorkers are goroutines that go on from call to call, so that stacks that
-// have grown are used again. When all are busy a call gets its own.
-const streamWorkers = 512
-
-// maxStreams bounds the calls that one connection may have open (SEC-20); its
-// bi-stream is one of them. Clients wait with what is more.
-const maxStreams = 128
 
 // Settings are what a Server stands on.
 type Settings struct {
@@ -92,27 +73,9 @@ func New(s Settings) (*Server, error) {
 	return out, err
 }
 
-// Options are the options of the gRPC server that serves it.
-func (s *Server) Options() []grpc.ServerOption {
-	return []grpc.ServerOption{
-		grpc.MaxRecvMsgSize(maxReceive),
-		grpc.MaxSendMsgSize(maxSend),
-		grpc.StatsHandler(tagger{s}),
-		grpc.NumStreamWorkers(streamWorkers),
-		grpc.ReadBufferSize(readBuffer),
-		grpc.MaxConcurrentStreams(maxStreams),
-		grpc.ForceServerCodecV2(newCodec()),
-		// Fixed windows: measuring the line would cost a ping and its answer with
-		// almost every call.
-		grpc.StaticStreamWindowSize(streamWindow),
-		grpc.StaticConnWindowSize(connWindow),
-		// Clients ping every few seconds, some without a call (NAC-TRN-13).
-		grpc.KeepaliveEnforcementPolicy(keepalive.EnforcementPolicy{MinTime: 5 * time.Second, PermitWithoutStream: true}),
-		grpc.KeepaliveParams(keepalive.ServerParameters{
-			Time: 2 * time.Minute, Timeout: 20 * time.Second, // to find dead peers
-			MaxConnectionIdle: 10 * time.Minute, // those that never registered, or were told to leave
-		}),
-	}
+// Options say how its services are served.
+func (s *Server) Options() plugin.RPC {
+	return plugin.RPC{Codec: newCodec(), MaxReceive: maxReceive, MaxSend: maxSend, Conn: s.connected}
 }
 
 // Register adds the two services.
@@ -221,38 +184,14 @@ func (s *Server) isReady(ctx context.Context) bool {
 	return true
 }
 
-// tagger gives every transport its Conn (NAC-SET-02).
-type tagger struct{ server *Server }
+// connected gives every transport its Conn (NAC-SET-02). The end of the transport is
+// the end of the registration (NAC-CON-37).
+func (s *Server) connected(ctx context.Context, remote net.Addr) (context.Context, func()) {
+	c := newConn(s, remote, time.Now())
+	return context.WithValue(ctx, connKey{}, c), c.close
+}
 
 type connKey struct{}
-
-var _ stats.Handler = tagger{}
-
-// TagConn implements stats.Handler.
-func (t tagger) TagConn(ctx context.Context, info *stats.ConnTagInfo) context.Context {
-	addr := info.RemoteAddr
-	if addr == nil {
-		addr = &net.TCPAddr{}
-	}
-	return context.WithValue(ctx, connKey{}, newConn(t.server, addr, time.Now()))
-}
-
-// HandleConn implements stats.Handler: the end of the transport is the end of
-// the registration (NAC-CON-37).
-func (tagger) HandleConn(ctx context.Context, s stats.ConnStats) {
-	if _, over := s.(*stats.ConnEnd); !over {
-		return
-	}
-	if c := connOf(ctx); c != nil {
-		c.close()
-	}
-}
-
-// TagRPC implements stats.Handler.
-func (tagger) TagRPC(ctx context.Context, _ *stats.RPCTagInfo) context.Context { return ctx }
-
-// HandleRPC implements stats.Handler.
-func (tagger) HandleRPC(context.Context, stats.RPCStats) {}
 
 func connOf(ctx context.Context) *Conn {
 	c, _ := ctx.Value(connKey{}).(*Conn)

@@ -12,7 +12,6 @@ import (
 
 	"github.com/prometheus/client_golang/prometheus"
 	"go.uber.org/zap"
-	"google.golang.org/grpc"
 
 	"github.com/easynet-cn/batata/core/kv"
 	"github.com/easynet-cn/batata/core/plugin"
@@ -162,21 +161,4 @@ func (h *Host) Addr(owner, name string) net.Addr {
 		}
 	}
 	return nil
-}
-
-// maxStreams bounds the calls at once on one connection (SEC-20).
-const maxStreams = 128
-
-// grpcOptions join the options of all registrations on a listener, after the
-// host's own.
-func (h *Host) grpcOptions(regs []inproc.GRPC) []grpc.ServerOption {
-	o := []grpc.ServerOption{
-		grpc.MaxConcurrentStreams(maxStreams),
-		grpc.ChainUnaryInterceptor(h.recoverUnary),
-		grpc.ChainStreamInterceptor(h.recoverStream),
-	}
-	for _, r := range regs {
-		o = append(o, r.Options...)
-	}
-	return o
 }

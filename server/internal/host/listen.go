@@ -6,16 +6,13 @@ import (
 	"fmt"
 	"net"
 	"net/http"
-	"runtime/debug"
 	"time"
 
 	"go.uber.org/zap"
-	"google.golang.org/grpc"
-	"google.golang.org/grpc/codes"
-	"google.golang.org/grpc/status"
 
 	"github.com/easynet-cn/batata/core/plugin/inproc"
 	"github.com/easynet-cn/batata/server/internal/mux"
+	"github.com/easynet-cn/batata/server/internal/rpc"
 )
 
 // bound is a listener that has its port, or was refused it.
@@ -28,7 +25,7 @@ type bound struct {
 
 	mux    *mux.Mux
 	http   *http.Server
-	grpc   *grpc.Server
+	grpc   *rpc.Server
 	cancel context.CancelFunc
 }
 
@@ -112,7 +109,7 @@ func (h *Host) run(b *bound, what string, serve func() error) {
 			return
 		default:
 		}
-		if err == nil || errors.Is(err, http.ErrServerClosed) || errors.Is(err, grpc.ErrServerStopped) {
+		if err == nil || errors.Is(err, http.ErrServerClosed) || errors.Is(err, rpc.ErrStopped) {
 			return
 		}
 		select {
@@ -147,10 +144,7 @@ func (h *Host) serveShared(b *bound, counts *counts) {
 		Handler: d, MaxHeaderBytes: maxHeader, ReadHeaderTimeout: readHeaderTimeout, IdleTimeout: idleTimeout,
 		ErrorLog: zap.NewStdLog(h.logger.Named("http")),
 	}
-	b.grpc = grpc.NewServer(h.grpcOptions(regs)...)
-	for _, g := range regs {
-		g.Register(b.grpc)
-	}
+	b.grpc = newRPC(h.logger, regs)
 	h.run(b, "http", func() error { return b.http.Serve(b.mux.HTTP()) })
 	h.run(b, "grpc", func() error { return b.grpc.Serve(b.mux.GRPC()) })
 	h.run(b, "accept", b.mux.Serve)
@@ -203,25 +197,42 @@ func (h *Host) servePackets(b *bound) {
 	}
 }
 
-func (h *Host) recoverUnary(ctx context.Context, req any, info *grpc.UnaryServerInfo, next grpc.UnaryHandler) (resp any, err error) {
-	defer func() {
-		if p := recover(); p != nil {
-			err = h.panicked(info.FullMethod, p)
+// newRPC returns the gRPC server of a listener.
+func newRPC(logger *zap.Logger, regs []inproc.GRPC) *rpc.Server {
+	var hooks []connHook
+	for _, g := range regs {
+		if g.Options.Conn != nil {
+			hooks = append(hooks, g.Options.Conn)
 		}
-	}()
-	return next(ctx, req)
+	}
+	server := rpc.New(rpc.Settings{Logger: logger.Named("grpc"), Conn: joined(hooks)})
+	for _, g := range regs {
+		g.Register(server.With(rpc.Options{
+			Codec: g.Options.Codec, MaxReceive: g.Options.MaxReceive, MaxSend: g.Options.MaxSend,
+			Unary: g.Options.Unary, Stream: g.Options.Stream,
+		}))
+	}
+	return server
 }
 
-func (h *Host) recoverStream(srv any, s grpc.ServerStream, info *grpc.StreamServerInfo, next grpc.StreamHandler) (err error) {
-	defer func() {
-		if p := recover(); p != nil {
-			err = h.panicked(info.FullMethod, p)
-		}
-	}()
-	return next(srv, s)
-}
+// connHook is called for each connection, see plugin.RPC.
+type connHook = func(ctx context.Context, remote net.Addr) (context.Context, func())
 
-func (h *Host) panicked(method string, p any) error {
-	h.logger.Error("handler panicked", zap.String("route", method), zap.Any("panic", p), zap.ByteString("stack", debug.Stack()))
-	return status.Error(codes.Internal, "internal error")
+// joined makes one hook of several.
+func joined(hooks []connHook) connHook {
+	if len(hooks) == 0 {
+		return nil
+	}
+	first, rest := hooks[0], joined(hooks[1:])
+	if rest == nil {
+		return first
+	}
+	return func(ctx context.Context, remote net.Addr) (context.Context, func()) {
+		ctx, end := first(ctx, remote)
+		ctx, before := rest(ctx, remote)
+		return ctx, func() {
+			before()
+			end()
+		}
+	}
 }

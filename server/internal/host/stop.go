@@ -120,9 +120,7 @@ func (h *Host) closeServers(ctx context.Context) error {
 			return nil
 		})
 		group.Go(func() error {
-			if join(ctx, b.grpc.GracefulStop) != nil {
-				b.grpc.Stop() // streams that the plugin did not end in Drain
-			}
+			b.grpc.Shutdown(ctx) // cuts streams that the plugin did not end in Drain
 			return nil
 		})
 	}

@@ -96,6 +96,9 @@ func (c *counted) Close() error {
 	return c.Conn.Close()
 }
 
+// Bare returns the connection that reads and writes go to; nothing was read yet.
+func (c *counted) Bare() (net.Conn, []byte) { return c.Conn, nil }
+
 // SyscallConn lets servers set socket options.
 func (c *counted) SyscallConn() (syscall.RawConn, error) {
 	if s, ok := c.Conn.(syscall.Conn); ok {

@@ -319,6 +319,15 @@ func (p *peeked) SetDeadline(t time.Time) error {
 	return errors.Join(p.deadline.set(t), p.beneath.SetWriteDeadline(t))
 }
 
+// Bare returns the connection that reads and writes go to, without a deadline, and
+// what was looked at: for a server that does without this one's deadlines.
+func (p *peeked) Bare() (net.Conn, []byte) {
+	rest := p.rest
+	p.rest = nil
+	_ = p.beneath.SetDeadline(time.Time{}) // a dead connection shows at the next read
+	return p.beneath, rest
+}
+
 // SyscallConn lets servers set socket options.
 func (p *peeked) SyscallConn() (syscall.RawConn, error) {
 	if s, ok := p.beneath.(syscall.Conn); ok {

@@ -12,6 +12,7 @@ import (
 	"google.golang.org/grpc/credentials/insecure"
 	"google.golang.org/protobuf/types/known/anypb"
 
+	"github.com/easynet-cn/batata/core/plugin/inproc"
 	"github.com/easynet-cn/batata/plugin-nacos/internal/stream"
 	nacospb "github.com/easynet-cn/batata/proto/nacos"
 )
@@ -27,7 +28,7 @@ func Serve(tb testing.TB, s *stream.Server, workers ...func(context.Context) err
 	if err != nil {
 		tb.Fatalf("Listen() = %v", err)
 	}
-	server := grpc.NewServer(s.Options()...)
+	server := grpc.NewServer(inproc.ServerOptions(s.Options())...)
 	s.Register(server)
 	ctx, stop := context.WithCancel(tb.Context())
 	var group sync.WaitGroup
