@@ -33,7 +33,8 @@ type Config struct {
 	// Tables are the embedder's own, for Node.KV.
 	Tables []kv.TableSpec
 	// LogBytes is the size of the write-ahead log above which all of it goes that
-	// state.db holds: members that lack it get a snapshot. 0: 256 MiB.
+	// state.db holds: members that lack it get a snapshot. 0: 256 MiB. A node
+	// alone does so at half of it.
 	LogBytes int64
 	// Peer joins the node with others. While it is zero the node is alone and
 	// opens no port.

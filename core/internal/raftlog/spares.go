@@ -100,8 +100,8 @@ func (s *spares) take(size int64) (*os.File, int64, error) {
 }
 
 // chunk is how much is filled between two syncs, so that filling does not hold
-// up the syncs of the log.
-const chunk = 1 << 20
+// up the syncs of the log for longer than a moment.
+const chunk = 256 << 10
 
 // make creates a file of zeros.
 func (s *spares) make(size int64) (*os.File, error) {

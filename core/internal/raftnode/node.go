@@ -28,7 +28,7 @@ type Options struct {
 	// Transport reaches the other members; nil: there never are any.
 	Transport Transport
 	Tick      time.Duration         // heartbeat; an election takes 10 to 20: 100ms
-	LogBytes  int64                 // of the log above which all that state.db holds is cut: 256 MiB
+	LogBytes  int64                 // of the log above which all that state.db holds is cut: 256 MiB; half of it alone
 	Logger    *zap.Logger           // default: none
 	Meters    prometheus.Registerer // default: none
 }

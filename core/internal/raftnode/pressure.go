@@ -29,8 +29,8 @@ const (
 	keepInGroup = 10_000
 	// cutEvery is how many entries make a cut of the log worth its sync.
 	cutEvery = 20_000
-	// cutBytes is the size of the log above which all that is persisted goes: few
-	// entries can be large.
+	// cutBytes is the size of the log above which all that is persisted goes, half
+	// of it on a node alone: few entries can be large.
 	cutBytes = 256 << 20
 )
 
@@ -81,15 +81,17 @@ func (n *Node) cut() error {
 	if err != nil {
 		return err
 	}
-	keep := uint64(keepInGroup)
+	keep, limit := uint64(keepInGroup), n.cutBytes
 	if n.alone.Load() {
-		keep = keepEntries
+		// Nobody needs what state.db holds, and a file that comes back early
+		// spares the disk the zeros of a new one.
+		keep, limit = keepEntries, limit/2
 	}
 	var to uint64
 	switch {
 	case persisted >= first+keep+cutEvery:
 		to = persisted - keep
-	case n.log.Size() >= n.cutBytes && n.store.Persisted() > first:
+	case n.log.Size() >= limit && n.store.Persisted() > first:
 		to = n.store.Persisted() // who lacks more gets a snapshot
 	default:
 		return nil

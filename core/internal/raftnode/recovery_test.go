@@ -134,6 +134,22 @@ func TestCompaction(t *testing.T) {
 	}
 }
 
+// A node alone cuts at half the size: nobody else needs what its state.db holds.
+func TestCompactionAlone(t *testing.T) {
+	m := open(t, t.TempDir())
+	m.cutBytes = 2 * m.log.Size()
+	m.lead(t)
+	m.mustPut(t, "k", "v")
+	if err := m.store.Flush(within(t)); err != nil {
+		t.Fatalf("Flush() = %v", err)
+	}
+	persisted := m.store.Persisted()
+	eventually(t, "the log is cut", func() bool {
+		first, err := m.log.FirstIndex()
+		return err == nil && first > persisted
+	})
+}
+
 // ARC-R08.
 func TestBarrier(t *testing.T) {
 	m := start(t, t.TempDir())

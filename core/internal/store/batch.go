@@ -3,6 +3,7 @@ package store
 import (
 	"cmp"
 	"fmt"
+	"runtime"
 	"slices"
 	"strings"
 	"unsafe"
@@ -103,7 +104,13 @@ type rowWriter struct {
 	at     int // where the caller's key starts
 	bucket *bbolt.Bucket
 	room   []byte // for values, which bbolt keeps until the commit
+	rows   int    // written so far
 }
+
+// breath is how many rows are written before others get the processor: a commit of
+// thousands would hold up the raft loop, and whoever waits for it, for as long as
+// the scheduler lets one goroutine run, 10 ms.
+const breath = 32
 
 // chunk is how much room is made for values at once.
 const chunk = 64 << 10
@@ -114,6 +121,9 @@ func (w *rowWriter) write(id fsm.TableID, abs string, r *kv.Record) error {
 		if err := w.enter(id, abs); err != nil {
 			return err
 		}
+	}
+	if w.rows++; w.rows%breath == 0 {
+		runtime.Gosched()
 	}
 	key := keyOf(abs[w.at:])
 	if r == nil {
