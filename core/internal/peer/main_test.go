@@ -5,6 +5,7 @@ import (
 	"context"
 	"io"
 	"net"
+	"slices"
 	"sync"
 	"sync/atomic"
 	"testing"
@@ -175,6 +176,7 @@ type node struct {
 
 	mu     sync.Mutex // guards what follows
 	losses []uint64
+	gone   []uint64
 	sent   []error
 }
 
@@ -256,4 +258,17 @@ func reaches(tb testing.TB, p *Pool, id uint64) {
 
 func message(t raftpb.MessageType, from, to, index uint64) *raftpb.Message {
 	return &raftpb.Message{Type: t.Enum(), From: &from, To: &to, Index: &index}
+}
+
+// Gone implements Node.
+func (n *node) Gone(id uint64) {
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	n.gone = append(n.gone, id)
+}
+
+func (n *node) isGone(id uint64) bool {
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	return slices.Contains(n.gone, id)
 }

@@ -24,6 +24,9 @@ import (
 // Node is what a pool tells and asks of raft.
 type Node interface {
 	Unreachable(id uint64)
+	// Gone is told when a member's machine refuses connections: its process has
+	// ended, or its port is closed.
+	Gone(id uint64)
 	OpenSnapshot(ctx context.Context) (*store.Snapshot, error)
 	SnapshotSent(to uint64, err error)
 }

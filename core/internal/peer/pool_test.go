@@ -7,6 +7,7 @@ import (
 	"net"
 	"strings"
 	"sync/atomic"
+	"syscall"
 	"testing"
 	"time"
 
@@ -43,6 +44,41 @@ func TestSend(t *testing.T) {
 				t.Fatalf("%s %d has index %d", typ, i, m.GetIndex())
 			}
 		}
+	}
+}
+
+// A member whose process ends is told as gone as soon as its machine refuses, long
+// before the ping that would have missed it; one that only cannot be reached is not.
+func TestGone(t *testing.T) {
+	e := listen(t, someone(1, 9), ServerOptions{}, 2)
+	var silent atomic.Bool
+	p, n := pool(t, someone(2, 9), func(o *PoolOptions) {
+		o.Every = 10 * time.Second
+		o.Dial = func(ctx context.Context, address string) (net.Conn, error) {
+			if silent.Load() {
+				return nil, &net.OpError{Op: "dial", Err: syscall.EHOSTUNREACH}
+			}
+			return dialTCP(ctx, address)
+		}
+	})
+	p.Update(map[uint64]string{1: e.addr})
+	x := p.peer(1)
+	eventually(t, "the lanes are open", func() bool { return x.short.up.Load() && x.bulk.up.Load() })
+	silent.Store(true)
+	e.Close()
+	eventually(t, "the connection is missed", func() bool {
+		x.mu.Lock()
+		defer x.mu.Unlock()
+		return errors.Is(x.refusal, syscall.EHOSTUNREACH)
+	})
+	if n.isGone(1) {
+		t.Error("a member that cannot be reached is told as gone")
+	}
+	silent.Store(false)
+	begin := time.Now()
+	eventually(t, "it is told as gone", func() bool { return n.isGone(1) })
+	if took := time.Since(begin); took > 2*time.Second {
+		t.Errorf("it was told after %v", took)
 	}
 }
 

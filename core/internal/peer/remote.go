@@ -143,6 +143,9 @@ func (x *remotePeer) dialed(err error) {
 	x.mu.Lock()
 	x.refusal = err
 	x.mu.Unlock()
+	if n := x.pool.node.Load(); n != nil && errors.Is(err, syscall.ECONNREFUSED) {
+		(*n).Gone(x.id)
+	}
 	var foreign *ForeignError
 	var other *OtherError
 	if !errors.Is(err, ErrSecret) && !errors.As(err, &foreign) && !errors.As(err, &other) {

@@ -230,7 +230,10 @@ func (s *Server) Call(ctx context.Context, r *peerv1.CallRequest) (*peerv1.CallR
 		return nil, err
 	}
 	body, err := g.Call(ctx, from, r.GetService(), r.GetMethod(), r.GetBody())
-	if err != nil {
+	switch {
+	case err != nil && ctx.Err() != nil: // the caller has given up as well, or is about to
+		return nil, status.FromContextError(ctx.Err()).Err()
+	case err != nil:
 		return nil, callStatus(err)
 	}
 	return &peerv1.CallReply{Body: body}, nil

@@ -12,6 +12,11 @@
 // is the group commit. A member that follows also owns a goroutine for each
 // batch of commands that is on its way to the leader.
 //
+// A leader has one round under way, if the others are near: what comes before it is
+// committed makes the next one larger, see open. A follower lets its leader go when it
+// is told that its process has ended, but not before the leader's lease is over, see
+// heir.
+//
 // Invariants:
 //
 //   - Nothing is answered before its entry is durable on a quorum and applied

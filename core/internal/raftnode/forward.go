@@ -107,10 +107,13 @@ func (n *Node) forward(leader uint64, round []*proposal) {
 // leads no more. The proposals that were taken are answered by what is applied.
 func (n *Node) deliver(leader uint64, b *Batch, batch []*proposal) {
 	sent := false // an earlier attempt may have reached the leader
-	pause := time.NewTimer(0)
-	defer pause.Stop()
-	for begin := time.Now(); ; {
-		<-pause.C
+	for begin := time.Now(); ; n.shifted(b.Term) {
+		if n.leader.Load() != leader || n.term.Load() != b.Term {
+			if !sent {
+				n.failBatch(batch, errLost)
+			}
+			return // what is applied later tells
+		}
 		if sent && !n.waiters.anyOf(batch) {
 			return // what is applied has told them all
 		}
@@ -120,7 +123,7 @@ func (n *Node) deliver(leader uint64, b *Batch, batch []*proposal) {
 			if v.Reason == NotLeader && sent {
 				return // what is applied later tells
 			}
-			n.refused(v, batch)
+			n.refused(v, b.Term, batch)
 			return
 		case n.ctx.Err() != nil:
 			return // Close answers
@@ -128,13 +131,7 @@ func (n *Node) deliver(leader uint64, b *Batch, batch []*proposal) {
 			sent = true
 		}
 		n.logger.Debug("commands not forwarded", zap.String("member", name(leader)), zap.Error(err))
-		switch {
-		case n.leader.Load() != leader || n.term.Load() != b.Term:
-			if !sent {
-				n.failBatch(batch, errLost)
-			}
-			return
-		case time.Since(begin) > n.patience():
+		if time.Since(begin) > n.patience() {
 			err = kv.ErrUncertain
 			if !sent {
 				err = kv.ErrNoLeader
@@ -142,7 +139,25 @@ func (n *Node) deliver(leader uint64, b *Batch, batch []*proposal) {
 			n.failBatch(batch, fmt.Errorf("propose: leader %s does not answer: %w", name(leader), err))
 			return
 		}
-		pause.Reset(n.tick)
+	}
+}
+
+// shifted returns when somebody leads in a later term, or after a tick.
+func (n *Node) shifted(term uint64) {
+	pause := time.NewTimer(n.tick)
+	defer pause.Stop()
+	for {
+		changed := n.pressure.applied.wait()
+		if n.leader.Load() != 0 && n.term.Load() > term {
+			return
+		}
+		select {
+		case <-changed:
+		case <-pause.C:
+			return
+		case <-n.ctx.Done():
+			return
+		}
 	}
 }
 
@@ -154,7 +169,7 @@ func (n *Node) propose2(leader uint64, b *Batch) (Verdict, error) {
 
 // refused answers the proposals that the leader did not take: they are in no
 // log.
-func (n *Node) refused(v Verdict, batch []*proposal) {
+func (n *Node) refused(v Verdict, term uint64, batch []*proposal) {
 	rest := batch[min(v.Taken, len(batch)):]
 	var err error
 	switch v.Reason {
@@ -162,12 +177,7 @@ func (n *Node) refused(v Verdict, batch []*proposal) {
 		return
 	case NotLeader:
 		err = errLost
-		pause := time.NewTimer(n.tick) // a new one is known soon
-		defer pause.Stop()
-		select {
-		case <-pause.C:
-		case <-n.ctx.Done():
-		}
+		n.shifted(term) // a new one is known soon
 	case Overloaded:
 		err = fmt.Errorf("propose: leader: %w", kv.ErrOverloaded)
 	case ReadOnly:

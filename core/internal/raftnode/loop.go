@@ -36,6 +36,7 @@ func (n *Node) loop() {
 			n.rounds.again(n)
 			continue
 		}
+		queued, foreign := n.open()
 		select {
 		case <-n.stop:
 			return
@@ -47,23 +48,26 @@ func (n *Node) loop() {
 			n.receive(m)
 		case m := <-n.bulk:
 			n.receive(m)
-		case <-n.queue.ready:
+		case <-queued:
 			n.collect()
 		case <-n.freed:
 			n.unpark(time.Now())
-		case f := <-n.foreign:
+		case f := <-foreign:
 			n.take(f)
 		case b := <-n.reads:
 			n.ask(b)
 		case do := <-n.control:
 			do()
 		}
+		n.gather()
 	}
 }
 
 // ticked is the passing of time.
 func (n *Node) ticked() {
 	n.raft.Tick()
+	n.acked.ticked(n.transport)
+	n.bury(time.Now())
 	if n.ticks++; n.ticks%fine != 0 {
 		return
 	}
@@ -100,6 +104,7 @@ func (n *Node) drain() error {
 	for n.raft.HasReady() {
 		rd := n.raft.Ready()
 		n.publish(rd)
+		n.began(rd.Entries)
 		answers := n.sendEarly(rd.Messages)
 		// gofail: var raftnodeBeforeSave struct{}
 		install, err := n.save(rd)
@@ -107,7 +112,7 @@ func (n *Node) drain() error {
 			return err
 		}
 		// gofail: var raftnodeAfterSave struct{}
-		if len(answers) > 0 {
+		if answers = n.acked.hold(answers); len(answers) > 0 {
 			n.transport.Send(answers)
 		}
 		n.rounds.answered(n, rd.ReadStates)
@@ -139,7 +144,7 @@ func (n *Node) sendEarly(ms []*raftpb.Message) (answers []*raftpb.Message) {
 		i++ // raft puts them first
 	}
 	if i > 0 {
-		n.transport.Send(ms[:i])
+		n.transport.Send(sparse(ms[:i:i]))
 	}
 	return ms[i:]
 }
@@ -175,11 +180,15 @@ func (n *Node) led(s *raft.SoftState) {
 	}
 	if s.Lead == 0 {
 		n.leaderless = time.Now()
+		if !n.heir.next.IsZero() {
+			n.leaderless = n.leaderless.Add(electionTicks / 2 * n.tick) // sooner than it would have been
+		}
 		n.logger.Warn("leader lost", zap.String("member", name(before)), zap.Uint64("term", n.term.Load()))
 		return
 	}
 	n.logger.Info("leader found", zap.String("member", name(s.Lead)), zap.Uint64("term", n.term.Load()), zap.Bool("self", n.leads))
 	n.found = true
+	n.heir.heard(time.Now())
 	n.pressure.applied.broadcast()
 }
 

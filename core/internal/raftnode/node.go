@@ -99,6 +99,7 @@ type Node struct {
 	conf     atomic.Pointer[raftpb.ConfState]
 	lease    atomic.Pointer[time.Time] // a quorum was heard after this; nil: none
 	heard    atomic.Pointer[time.Time] // word of the leader, to the second or so
+	gone     atomic.Pointer[departure] // the last one; nil: none
 	readOnly atomic.Bool
 	pressure pressure
 
@@ -108,6 +109,10 @@ type Node struct {
 	ticks       int  // of raft
 	leaderless  time.Time
 	transfers   bool
+	roundEnd    uint64 // last entry of the last round; it began at roundTick
+	roundTick   int
+	acked       acked
+	heir        heir
 	confPending uint64 // id of the change of members under way
 	parked      []*proposal
 	rounds      rounds
@@ -215,6 +220,10 @@ func recovered(o Options) (*Node, error) {
 	if err != nil {
 		return nil, err
 	}
+	// A Ready tells them only when they change, which in a group at rest they do not.
+	status := n.raft.BasicStatus()
+	n.term.Store(status.GetTerm())
+	n.commit.Store(status.GetCommit())
 	if voters := o.Store.ConfState().GetVoters(); len(voters) == 1 && voters[0] == o.ID {
 		if err := n.raft.Campaign(); err != nil { // ENG-23: nobody else to wait for
 			return nil, err

@@ -80,6 +80,7 @@ func (n *Node) step(in inbound) {
 		if m.GetFrom() == n.leader.Load() {
 			now := time.Now()
 			n.heard.Store(&now)
+			n.heir.heard(now)
 		}
 	}
 	if in.received != nil {
