@@ -8,6 +8,7 @@ import (
 	"net/http"
 	"sync"
 	"sync/atomic"
+	"syscall"
 	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
@@ -180,6 +181,9 @@ func (s *Server) startCore(ctx context.Context, c Config, registry *prometheus.R
 	}
 	begin := time.Now()
 	if s.node, err = core.Start(ctx, c.Core); err != nil {
+		if errors.Is(err, syscall.EADDRINUSE) {
+			err = fmt.Errorf("%w; choose another with cluster.port", err)
+		}
 		return err
 	}
 	s.ready.Store(s.node)

@@ -15,6 +15,8 @@ import (
 	"syscall"
 	"time"
 
+	"github.com/prometheus/client_golang/prometheus"
+
 	"github.com/easynet-cn/batata/core"
 	"github.com/easynet-cn/batata/core/cluster"
 	"github.com/easynet-cn/batata/core/kv"
@@ -32,8 +34,9 @@ const kept = "t"
 
 // coreNode is such a member.
 type coreNode struct {
-	n    *core.Node
-	stop context.Context
+	n       *core.Node
+	stop    context.Context
+	figures *prometheus.Registry
 }
 
 // serveCore is the main function of a member; args are those of the server.
@@ -61,8 +64,9 @@ func runCore(ctx context.Context, args []string) error {
 	if err != nil {
 		return err
 	}
+	figures := prometheus.NewRegistry()
 	c := core.Config{
-		DataDir: dir, LogBytes: bytes, Tables: []kv.TableSpec{{Name: kept, Residency: kv.Hot}},
+		Metrics: figures, DataDir: dir, LogBytes: bytes, Tables: []kv.TableSpec{{Name: kept, Residency: kv.Hot}},
 		Peer: core.Peer{
 			Listen: fmt.Sprintf("127.0.0.1:%d", main+1001), Secret: []byte(set["cluster.secret"]), ReplaceAfter: replace,
 		},
@@ -85,7 +89,7 @@ func runCore(ctx context.Context, args []string) error {
 	if err != nil {
 		return err
 	}
-	x := &coreNode{n, ctx}
+	x := &coreNode{n, ctx, figures}
 	return errors.Join(x.listen(fmt.Sprintf("127.0.0.1:%d", main)), n.Close())
 }
 
@@ -144,7 +148,24 @@ func (x *coreNode) metrics(w http.ResponseWriter, r *http.Request) {
 			}
 		}
 	}
-	_, _ = fmt.Fprintf(w, "# a member\nbatata_core_leader %d\nvoters %d\n", leads, voters)
+	_, _ = fmt.Fprintf(w, "# a member\nbatata_core_leader %d\nvoters %d\nsnapshots %v\n", leads, voters,
+		x.figure("batata_cluster_snapshots_installed_total"))
+}
+
+// figure is a metric of the node.
+func (x *coreNode) figure(name string) (v float64) {
+	families, err := x.figures.Gather()
+	if err != nil {
+		return -1
+	}
+	for _, f := range families {
+		if f.GetName() == name {
+			for _, m := range f.GetMetric() {
+				v += m.GetCounter().GetValue() + m.GetGauge().GetValue()
+			}
+		}
+	}
+	return v
 }
 
 // answer tells the outcome of a call.

@@ -77,7 +77,13 @@ func newSite(t *testing.T, o members.Options) *site {
 
 func begin(t *testing.T, o members.Options) *site {
 	t.Helper()
-	s := &site{t: t, c: members.Run(t, o), seed: o.Seed, rng: rand.New(rand.NewPCG(o.Seed, 0))}
+	return work(t, members.Run(t, o), o.Seed)
+}
+
+// work puts both loads on members that run.
+func work(t *testing.T, c *members.Cluster, seed uint64) *site {
+	t.Helper()
+	s := &site{t: t, c: c, seed: seed, rng: rand.New(rand.NewPCG(seed, 0))}
 	s.writers = startWriters(s.c, s.seed, 4)
 	s.chains = startChains(t, s.c, s.seed, 2, 4)
 	t.Cleanup(func() { s.chains.cancel(); s.writers.cancel(); s.punctual() })

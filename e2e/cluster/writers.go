@@ -18,9 +18,10 @@ type writer struct {
 	c     *members.Cluster
 	name  string
 	web   *web
-	at    int          // member it writes through
-	acked atomic.Int64 // the last number that was acknowledged
-	count atomic.Int64 // of those acknowledged
+	at    int           // member it writes through
+	pace  time.Duration // pause behind each write
+	acked atomic.Int64  // the last number that was acknowledged
+	count atomic.Int64  // of those acknowledged
 	sent  atomic.Int64
 	fails atomic.Int64
 	gap   atomic.Int64 // longest time between two acknowledged writes
@@ -47,6 +48,9 @@ func (w *writer) write(ctx context.Context) {
 		}
 		w.acked.Store(n)
 		w.count.Add(1)
+		if w.pace > 0 {
+			pause(ctx, w.pace)
+		}
 		now := time.Now()
 		w.gap.Store(max(w.gap.Load(), int64(now.Sub(last))))
 		last = now
@@ -63,10 +67,14 @@ type writers struct {
 
 // startWriters lets writers work until stop.
 func startWriters(c *members.Cluster, seed uint64, count int) *writers {
+	return pacedWriters(c, seed, count, 0)
+}
+
+func pacedWriters(c *members.Cluster, seed uint64, count int, pace time.Duration) *writers {
 	ctx, cancel := context.WithCancel(context.Background())
 	l := &writers{c: c, cancel: cancel}
 	for i := range count {
-		w := &writer{c: c, name: fmt.Sprintf("item-%d-%d", i, seed), at: i % len(c.Nodes), web: newWeb()}
+		w := &writer{c: c, name: fmt.Sprintf("item-%d-%d", i, seed), at: i % len(c.Nodes), web: newWeb(), pace: pace}
 		l.all = append(l.all, w)
 		l.wg.Go(func() { w.write(ctx) })
 	}
@@ -127,4 +135,12 @@ func (l *writers) stop(t *testing.T) (o outcome) {
 	}
 	t.Logf("%d writes acknowledged, 0 lost, %d failed, longest pause of a writer %v", o.acked, o.fails, o.gap.Round(time.Millisecond))
 	return o
+}
+
+// acked is how many writes were acknowledged.
+func (l *writers) acked() (n int64) {
+	for _, w := range l.all {
+		n += w.count.Load()
+	}
+	return n
 }

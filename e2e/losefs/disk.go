@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"os"
 	"sync"
+	"sync/atomic"
 	"syscall"
 	"time"
 
@@ -23,6 +24,8 @@ type disk struct {
 	used     int64 // bytes charged by all files
 	limit    int64 // for used; negative: none
 	badSyncs int   // this many file syncs fail
+
+	slow atomic.Int64 // nanoseconds that each sync takes longer
 }
 
 // create makes an empty file.

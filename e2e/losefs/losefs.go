@@ -192,5 +192,8 @@ func (f *FS) LimitSpace(n int64) { f.disk.limitSpace(n) }
 // sync succeeds without writing it, a crash loses it.
 func (f *FS) FailSyncs(n int) { f.disk.failSyncs(n) }
 
+// SlowSyncs makes each sync take so much longer from now on.
+func (f *FS) SlowSyncs(d time.Duration) { f.disk.slow.Store(int64(d)) }
+
 // Unsynced counts what a crash that takes all would lose now.
 func (f *FS) Unsynced() Report { return f.disk.unsynced() }

@@ -195,7 +195,16 @@ func (n *node) Statfs(_ context.Context, out *fuse.StatfsOut) syscall.Errno {
 }
 
 // Fsync answers for directories and files alike.
-func (n *node) Fsync(context.Context, fs.FileHandle, uint32) syscall.Errno {
+func (n *node) Fsync(ctx context.Context, _ fs.FileHandle, _ uint32) syscall.Errno {
+	if d := time.Duration(n.disk.slow.Load()); d > 0 {
+		t := time.NewTimer(d)
+		defer t.Stop()
+		select {
+		case <-t.C:
+		case <-ctx.Done():
+			return syscall.EINTR
+		}
+	}
 	n.disk.mu.Lock()
 	defer n.disk.mu.Unlock()
 	return errno(n.disk.sync(n.in))

@@ -85,6 +85,7 @@ type Group struct {
 	joins   chan struct{} // capacity 1: one member joins at a time
 	poke    chan struct{} // capacity 1: something is to be done
 	created time.Time
+	gaveWay time.Time // of the goroutine of run
 
 	cancel context.CancelFunc
 	wg     sync.WaitGroup

@@ -90,8 +90,22 @@ func (g *Group) others() []string {
 	return out
 }
 
+// giveWayEvery is how often one leader gives way: the others' disks may be as full.
+const giveWayEvery = 30 * time.Second
+
+// giveWay lets another member lead while the disk of this one is full: a leader
+// without room refuses the writes of all (REL-04).
+func (g *Group) giveWay(ctx context.Context, n *raftnode.Node) error {
+	g.gaveWay = time.Now()
+	g.logger.Warn("disk full: another member is to lead")
+	return n.Transfer(ctx, 0)
+}
+
 // reconcile is the leader's work: one change of members at a time.
 func (g *Group) reconcile(ctx context.Context, n *raftnode.Node) error {
+	if n.Status().ReadOnly && len(n.Members().GetVoters()) > 1 && time.Since(g.gaveWay) > giveWayEvery {
+		return g.giveWay(ctx, n)
+	}
 	for _, e := range g.roster.View().List() {
 		if e.Standing == roster.Leaving {
 			return g.takeOut(ctx, n, e)

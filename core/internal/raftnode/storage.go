@@ -62,10 +62,10 @@ func joined(l *raftlog.Log, s *store.Store) (applied uint64, err error) {
 	switch {
 	case applied > last:
 		return 0, fmt.Errorf("state.db is at entry %d, but the log ends at %d: "+
-			"the log directory belongs to another time; restore both from one backup", applied, last)
+			"the log directory belongs to another time; restore both from one backup, or move the data directory away to begin anew", applied, last)
 	case applied+1 < first:
 		return 0, fmt.Errorf("state.db is at entry %d, but the log begins at %d: "+
-			"state.db belongs to another time; restore both from one backup", applied, first)
+			"state.db belongs to another time; restore both from one backup, or move the data directory away to begin anew", applied, first)
 	}
 	return applied, nil
 }
