@@ -134,8 +134,11 @@ type Snapshot struct {
 	Service   *Service // settings; nil when nobody wrote any
 	Endpoints []Endpoint
 	// Version is milliseconds since 2020-01-01, forced to grow with every change
-	// of this member; not comparable between members (CTR-R02).
+	// of this member; not comparable between members (CTR-R02). More than a thousand
+	// changes a second that are seen let it run ahead of the clock: clients that
+	// order by time are told Moment.
 	Version  uint64
+	Moment   Moment
 	Revision kv.Revision // last replicated change, deletes included
 	Mixed    bool        // has or had ephemeral instances since start
 	Gone     bool        // has neither settings nor instances any more

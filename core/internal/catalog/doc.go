@@ -23,6 +23,11 @@
 // one number; the wheel looks at a publisher when one of its instances may have been
 // silent for too long, about once in that time, however often they are heard.
 //
+// What clients are told as the time of a service is no version: those of one member
+// grow by one with every change that is seen, and so may run ahead of the clock.
+// Each service hands what it was told at last on from snapshot to snapshot
+// (registry.Moment), by a clock that does not step back and that members share.
+//
 // The package owns one goroutine, that of Keeper.Run. Start reading at Engine, then
 // service.
 package catalog

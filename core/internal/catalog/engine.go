@@ -32,6 +32,7 @@ type Engine struct {
 	meters   *meters
 	services table[service, *service] // written under mu
 	kick     chan struct{}            // room for one: the wheel is needed
+	clock    registry.Clock           // of what is told with snapshots
 	names    atomic.Pointer[tree]     // a copy of sorted; nil: take a new one
 
 	mu         sync.Mutex // guards what follows and all that hangs on it
@@ -139,7 +140,9 @@ func (e *Engine) touch(s *service) {
 	}
 	e.version = max(e.version, millis(now))
 	s.version = e.version
-	s.snapshot.Store(nil)
+	if snap := s.snapshot.Swap(nil); snap != nil {
+		s.told = snap.Moment.End()
+	}
 	if gone := len(s.list) == 0 && s.settings == nil; gone != s.gone {
 		e.turn(s, gone, now)
 	}
@@ -166,6 +169,7 @@ func (e *Engine) turn(s *service, gone bool, now time.Time) {
 	} else {
 		e.sorted.Set(s)
 		e.spaces[s.key.Namespace]++
+		s.told = max(s.told, e.clock.Now()) // those who asked were told that it is not there
 	}
 	e.names.Store(nil)
 }
@@ -274,6 +278,9 @@ func (e *Engine) Sync() {
 	e.synced = true
 	e.warm = time.Now().Add(e.settings.Warmup)
 }
+
+// Clock is the one by which times are told with snapshots.
+func (e *Engine) Clock() *registry.Clock { return &e.clock }
 
 // Counts is the number of services in each namespace.
 func (e *Engine) Counts() map[string]int64 {

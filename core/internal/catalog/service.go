@@ -15,7 +15,7 @@ import (
 )
 
 // service is one service. Engine.mu guards all of it but key, which never
-// changes, and snapshot. There are many: it fits into 128 bytes.
+// changes, and snapshot. There are many: it fits into 144 bytes.
 type service struct {
 	key      registry.ServiceKey
 	snapshot atomic.Pointer[registry.Snapshot] // nil: to be built
@@ -24,6 +24,7 @@ type service struct {
 	prev     *service
 	next     *service
 	version  uint64
+	told     int64 // the last time that was told with an older snapshot
 	revision kv.Revision
 	slot     uint32 // its bit in the streams
 	shared   bool   // list is part of a snapshot
@@ -209,6 +210,7 @@ func (e *Engine) read(s *service) *registry.Snapshot {
 		Key: s.key, Service: s.settings, Endpoints: s.list[:n:n],
 		Version: s.version, Revision: s.revision, Mixed: s.mixed, Gone: s.gone,
 	}
+	snap.Moment.Begin(&e.clock, s.told)
 	s.shared = true
 	e.observed = true
 	s.snapshot.Store(snap)

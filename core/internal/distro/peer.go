@@ -26,6 +26,7 @@ type peer struct {
 	condition Condition
 	epoch     uint64    // its newest run that is known
 	heard     time.Time // last message, or when it was met
+	ahead     bool      // its clock is wrong
 
 	queue    []*record
 	queued   map[*record]struct{}

@@ -26,6 +26,7 @@ func (s *state) receive(from uint64, m *peerv1.DistroMessage, now time.Time) err
 	if m.GetEpoch() < p.epoch {
 		return fmt.Errorf("message of run %d, known is %d", m.GetEpoch(), p.epoch)
 	}
+	s.follow(p, m.GetTime())
 	s.flush(now)
 	for _, set := range m.GetSets() {
 		if whole := p.stage(set); whole != nil {
@@ -70,6 +71,17 @@ func (s *state) hear(p *peer, epoch uint64, now time.Time) {
 		s.estrange()
 	}
 	p.heard, s.heard = now, now
+}
+
+// follow lets the clock by which clients are told times not be behind that of another
+// member, so that they may move (NAC-QRK-02).
+func (s *state) follow(p *peer, told int64) {
+	ok := s.catalog.Clock().Follow(told)
+	if !ok && !p.ahead {
+		s.settings.Logger.Warn("clock of a member is too far ahead to be followed: clients that come from there may not see changes until it is right",
+			zap.String("member", fmt.Sprintf("%016x", p.id)), zap.Time("told", time.UnixMilli(told)))
+	}
+	p.ahead = !ok
 }
 
 // take reads and merges one state.

@@ -34,6 +34,7 @@ func (s *state) next(to uint64, now time.Time) *outgoing {
 	s.flush(now)
 	o := &outgoing{message: &peerv1.DistroMessage{}, from: -1, room: maxMessage}
 	m := o.message
+	m.Time = s.catalog.Clock().Now()
 	m.Epoch, m.Clock = s.settings.Epoch, s.clock // of the answers, whatever is stamped while sets are read
 	s.putAnswers(p, o)
 	s.putQueue(p, o, now)

@@ -22,6 +22,7 @@ type Catalog interface {
 	Assign(k registry.PublisherKey, to uint64, stale bool)
 	Fates(ks []registry.PublisherKey) []catalog.Fate
 	Sync()
+	Clock() *registry.Clock
 }
 
 // Condition is how well a member is reached.

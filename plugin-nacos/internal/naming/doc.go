@@ -17,7 +17,8 @@
 //     (NAC-NAM-23, BRG-NAC-05);
 //   - what is persistent is read Fresh unless the caller asks for the local
 //     state (ARC-R08);
-//   - lastRefTime of a service grows with every change of it (NAC-QRK-02);
+//   - lastRefTime is the time of the answer, and later with every state of a service
+//     that is told (NAC-QRK-02, registry.Moment);
 //   - the JSON of a list is made once for each snapshot (ENG-05), and holds no null
 //     (NAC-TRN-07).
 //

@@ -7,7 +7,6 @@ import (
 	"math/rand/v2"
 	"strings"
 	"testing"
-	"time"
 
 	"go.uber.org/goleak"
 
@@ -136,7 +135,7 @@ func TestInfoAgainstEncodingJSON(t *testing.T) {
 		name := text(r)
 		want := info{
 			Name: name, Group: snap.Key.Group, Clusters: clusters, Cache: 10000, Hosts: []host{}, Valid: true,
-			RefTime: time.Date(2020, 1, 1, 0, 0, 0, 0, time.UTC).UnixMilli() + int64(snap.Version), Reached: l.Protected,
+			RefTime: l.RefTime, Reached: l.Protected,
 		}
 		for i := range l.Endpoints {
 			want.Hosts = append(want.Hosts, hostOf(snap.Key, &l.Endpoints[i], l.Protected))

@@ -33,7 +33,7 @@ type List struct {
 	// Protected says that so few are healthy that all are shown as healthy
 	// (NAC-NAM-61).
 	Protected bool
-	// RefTime is lastRefTime in Unix milliseconds.
+	// RefTime is lastRefTime in Unix milliseconds (NAC-NAM-14).
 	RefTime int64
 
 	service  *Service
@@ -46,8 +46,8 @@ type List struct {
 // epoch is when versions of snapshots begin to count.
 var epoch = time.Date(2020, 1, 1, 0, 0, 0, 0, time.UTC).UnixMilli() //nolint:gochecknoglobals // a constant
 
-// refTime is NAC-QRK-02 of a service that exists.
-func refTime(snap *registry.Snapshot) int64 { return epoch + int64(snap.Version) }
+// Changed is when a service changed, in Unix milliseconds.
+func Changed(snap *registry.Snapshot) int64 { return epoch + int64(snap.Version) }
 
 // List answers a query; an unknown service is an empty list.
 func (s *Service) List(ctx context.Context, q Query) (*List, error) {
@@ -66,12 +66,10 @@ func (s *Service) List(ctx context.Context, q Query) (*List, error) {
 func (s *Service) Choose(snap *registry.Snapshot, q Query) *List {
 	l := &List{Key: q.Key, Snapshot: snap, service: s, clusters: q.Clusters}
 	if snap == nil {
-		// Before the clock's present moment, so that what is registered at that
-		// moment is newer.
-		l.RefTime = s.now().UnixMilli() - 1
+		l.RefTime = s.now().UnixMilli()
 		return l
 	}
-	l.Key, l.RefTime = snap.Key, refTime(snap)
+	l.Key, l.RefTime = snap.Key, snap.Moment.Tell()
 	if l.kind = s.kind(snap); l.kind == 0 {
 		l.kind = Ephemeral
 	}

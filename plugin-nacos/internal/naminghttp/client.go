@@ -56,7 +56,9 @@ func (a *API) updated(ctx context.Context, placed []naming.Placed) (ms int64, er
 		if err != nil {
 			return 0, err
 		}
-		ms = max(ms, l.RefTime)
+		if l.Snapshot != nil {
+			ms = max(ms, naming.Changed(l.Snapshot))
+		}
 	}
 	return ms, nil
 }

@@ -96,6 +96,7 @@ type DistroMessage struct {
 	Want          []*DistroKey    `protobuf:"bytes,7,rep,name=want,proto3" json:"want,omitempty"`       // sets that are missing or old
 	Pull          bool            `protobuf:"varint,8,opt,name=pull,proto3" json:"pull,omitempty"`      // send everything you answer for
 	Done          bool            `protobuf:"varint,9,opt,name=done,proto3" json:"done,omitempty"`      // that was everything
+	Time          int64           `protobuf:"varint,10,opt,name=time,proto3" json:"time,omitempty"`     // Unix milliseconds at the sender
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -191,6 +192,13 @@ func (x *DistroMessage) GetDone() bool {
 		return x.Done
 	}
 	return false
+}
+
+func (x *DistroMessage) GetTime() int64 {
+	if x != nil {
+		return x.Time
+	}
+	return 0
 }
 
 type DistroKey struct {
@@ -975,7 +983,7 @@ var File_batata_peer_v1_distro_proto protoreflect.FileDescriptor
 
 const file_batata_peer_v1_distro_proto_rawDesc = "" +
 	"\n" +
-	"\x1bbatata/peer/v1/distro.proto\x12\x0ebatata.peer.v1\"\xa3\x02\n" +
+	"\x1bbatata/peer/v1/distro.proto\x12\x0ebatata.peer.v1\"\xb7\x02\n" +
 	"\rDistroMessage\x12\x14\n" +
 	"\x05epoch\x18\x01 \x01(\x04R\x05epoch\x12\x14\n" +
 	"\x05clock\x18\x02 \x01(\x04R\x05clock\x12-\n" +
@@ -985,7 +993,9 @@ const file_batata_peer_v1_distro_proto_rawDesc = "" +
 	"\x03ask\x18\x06 \x03(\rR\x03ask\x12-\n" +
 	"\x04want\x18\a \x03(\v2\x19.batata.peer.v1.DistroKeyR\x04want\x12\x12\n" +
 	"\x04pull\x18\b \x01(\bR\x04pull\x12\x12\n" +
-	"\x04done\x18\t \x01(\bR\x04done\"7\n" +
+	"\x04done\x18\t \x01(\bR\x04done\x12\x12\n" +
+	"\x04time\x18\n" +
+	" \x01(\x03R\x04time\"7\n" +
 	"\tDistroKey\x12\x14\n" +
 	"\x05owner\x18\x01 \x01(\tR\x05owner\x12\x14\n" +
 	"\x05scope\x18\x02 \x01(\tR\x05scope\"y\n" +
