@@ -166,10 +166,10 @@ func (s *stream) begin() bool {
 	switch {
 	case r.tooLarge:
 		s.refuse(codes.ResourceExhausted, "header list too large")
-	case r.method != "POST":
-		s.answerPlain("405", "this port speaks gRPC: POST only\n")
-	case !isGRPC(r.content):
-		s.answerPlain("415", "this port speaks gRPC\n")
+	case r.method != "POST" || !isGRPC(r.content):
+		if s.plain = true; s.closed {
+			s.answerPlain()
+		}
 	default:
 		if r.timeout != "" {
 			d, ok := parseTimeout(r.timeout)
@@ -260,7 +260,7 @@ func (c *conn) more(s *stream, f frame, data []byte) error {
 	if s.request.length >= 0 && s.length > s.request.length {
 		return c.reset(s, codeProtocol)
 	}
-	if !s.ending && s.failure == nil {
+	if !s.ending && !s.plain && s.failure == nil {
 		if why := s.assemble(data); why != nil {
 			s.refuse(why.Code(), why.Message())
 			return nil
@@ -280,10 +280,11 @@ func (c *conn) over(s *stream) error {
 	if s.request.length >= 0 && s.length != s.request.length {
 		return c.reset(s, codeProtocol)
 	}
-	if s.ending || s.method == nil {
-		return nil
-	}
-	if s.whole() {
+	switch {
+	case s.ending:
+	case s.plain:
+		s.answerPlain()
+	case s.whole():
 		s.running = true
 		c.answered = true
 		c.server.workers.run(s)

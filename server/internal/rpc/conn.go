@@ -105,7 +105,10 @@ func (c *conn) serve() {
 		c.ctx, c.ended = hook(c.ctx, c.peer.Addr)
 	}
 	_ = c.sock.SetReadDeadline(time.Now().Add(c.server.settings.times.greet))
-	if !c.greet() {
+	if ok, err := c.greet(); err != nil {
+		return
+	} else if !ok {
+		c.goAway(&fault{codeProtocol, "no preface"})
 		return
 	}
 	c.mu.Lock()

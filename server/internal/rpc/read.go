@@ -9,15 +9,15 @@ import (
 // readSize is how much is read at once: a frame of the largest size, and more.
 const readSize = 32 << 10
 
-// greet reads the preface.
-func (c *conn) greet() bool {
+// greet reads the preface and says whether it is one.
+func (c *conn) greet() (bool, error) {
 	var b [len(preface)]byte
 	n := copy(b[:], c.early)
 	c.early = nil
 	if _, err := io.ReadFull(c.sock, b[n:]); err != nil {
-		return false
+		return false, err
 	}
-	return string(b[:]) == preface
+	return string(b[:]) == preface, nil
 }
 
 // read reads and handles frames until the end.

@@ -347,8 +347,11 @@ func (s *stream) end(st *status.Status) {
 }
 
 // answerPlain answers what is not gRPC; the lock is held.
-func (s *stream) answerPlain(code, text string) {
-	s.plain, s.code = true, code
+func (s *stream) answerPlain() {
+	text := "this port speaks gRPC\n"
+	if s.code = "415"; s.request.method != "POST" {
+		s.code = "405"
+	}
 	s.out.add(mem.BufferSlice{mem.SliceBuffer(text)})
 	s.out.said, s.out.left = prefixSize, len(text)
 	s.end(nil)
