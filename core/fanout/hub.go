@@ -76,6 +76,13 @@ func (h *Hub[K, W]) Take(k K, due func(who W, n int) bool) []W {
 	return out
 }
 
+// Any says whether somebody waits on k.
+func (h *Hub[K, W]) Any(k K) bool {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	return len(h.waiters[k]) > 0
+}
+
 // Each calls f for everybody who waits on k, with the number of k as Take has it.
 // f must not call the hub.
 func (h *Hub[K, W]) Each(k K, f func(who W, n int)) {

@@ -25,6 +25,9 @@ func TestTake(t *testing.T) {
 	if got := h.Take("a", always); got != nil {
 		t.Errorf("Take(a) with nobody there = %v, want nothing", got)
 	}
+	if h.Any("a") {
+		t.Error("Any(a) with nobody there = true")
+	}
 	h.Join("both", "a", "b")
 	onlyB := h.Join("onlyB", "b")
 	again := h.Join("again", "a", "c", "a")
@@ -48,6 +51,9 @@ func TestTake(t *testing.T) {
 	h.Leave(onlyB)
 	if got := h.Take("b", always); got != nil {
 		t.Errorf("Take(b) after all left = %v, want nothing", got)
+	}
+	if !h.Any("c") || h.Any("b") {
+		t.Errorf("Any(c), Any(b) = %v, %v, want true, false", h.Any("c"), h.Any("b"))
 	}
 	h.Leave(again)
 	if got := h.Keys(); len(got) != 0 {

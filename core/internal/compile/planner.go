@@ -41,6 +41,7 @@ type draft struct {
 	counted  bool              // as a new item, by this batch
 	room     configstore.Head  // for the first head that the batch makes
 	taken    bool              // room is
+	ext      [1]registry.Ext   // for the only part of a head
 }
 
 // blank returns an empty head.
@@ -233,7 +234,7 @@ func (p *planner) formal(d *draft, op *configstore.Publish) *configstore.Head {
 		next.Owner = p.committer.Owner
 	}
 	if op.Ext != nil {
-		next.Ext = withExt(next.Ext, p.committer.Owner, op.Ext)
+		next.Ext = d.withExt(next.Ext, p.committer.Owner, op.Ext)
 	}
 	return next
 }
@@ -246,8 +247,12 @@ func sameFormal(a, b *configstore.Head) bool {
 
 // withExt replaces the part of one owner; those of others are kept, in the order
 // of their names.
-func withExt(ext []registry.Ext, owner string, data []byte) []registry.Ext {
+func (d *draft) withExt(ext []registry.Ext, owner string, data []byte) []registry.Ext {
 	own := registry.Ext{Owner: owner, Data: data}
+	if len(ext) == 0 {
+		d.ext[0] = own
+		return d.ext[:1:1]
+	}
 	at, found := slices.BinarySearchFunc(ext, owner, func(e registry.Ext, owner string) int {
 		return strings.Compare(e.Owner, owner)
 	})

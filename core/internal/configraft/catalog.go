@@ -24,7 +24,7 @@ type catalog struct {
 	shards [shards]shard
 	// spaces counts items per namespace.
 	mu     sync.RWMutex // guards spaces
-	spaces map[string]int64
+	spaces map[string]*int64
 }
 
 type shard struct {
@@ -34,7 +34,7 @@ type shard struct {
 }
 
 func newCatalog() *catalog {
-	return &catalog{seed: maphash.MakeSeed(), spaces: map[string]int64{}}
+	return &catalog{seed: maphash.MakeSeed(), spaces: map[string]*int64{}}
 }
 
 // place returns the shard of a key and its tag there.
@@ -109,12 +109,14 @@ func (c *catalog) count(key []byte, by int64) {
 	}
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	n := c.spaces[string(namespace)] + by
-	if n == 0 {
-		delete(c.spaces, string(namespace))
-		return
+	n := c.spaces[string(namespace)]
+	if n == nil {
+		n = new(int64)
+		c.spaces[string(namespace)] = n
 	}
-	c.spaces[string(namespace)] = n
+	if *n += by; *n == 0 {
+		delete(c.spaces, string(namespace))
+	}
 }
 
 // reset forgets everything.
@@ -126,6 +128,6 @@ func (c *catalog) reset() {
 		s.mu.Unlock()
 	}
 	c.mu.Lock()
-	c.spaces = map[string]int64{}
+	c.spaces = map[string]*int64{}
 	c.mu.Unlock()
 }

@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"maps"
 	"slices"
 	"sync/atomic"
 
@@ -176,7 +175,9 @@ func (s *Store) Counts() map[string]int64 {
 	s.catalog.mu.RLock()
 	defer s.catalog.mu.RUnlock()
 	out := make(map[string]int64, len(s.catalog.spaces))
-	maps.Copy(out, s.catalog.spaces)
+	for namespace, n := range s.catalog.spaces {
+		out[namespace] = *n
+	}
 	return out
 }
 

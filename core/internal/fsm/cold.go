@@ -21,9 +21,9 @@ func (m *Machine) doCold(o *kv.Op, id TableID) error {
 			}
 		}
 		rev := m.rev + 1
-		m.setCold(view(abs), id, ColdRow{Record: &kv.Record{
-			Key: abs[KeyOffset(id):], Value: value, Created: rev, Modified: rev,
-		}})
+		rec := m.room.record()
+		*rec = kv.Record{Key: abs[KeyOffset(id):], Value: value, Created: rev, Modified: rev}
+		m.setCold(view(abs), id, ColdRow{Record: rec})
 		return nil
 	case kv.Delete:
 		prev, err := m.readCold(view(o.Key))
@@ -46,7 +46,8 @@ func (m *Machine) stampedCold(o *kv.Op) (abs, value []byte) {
 		buf := m.stamped(o)
 		return buf[:n:n], buf[n:]
 	}
-	abs = append(make([]byte, 0, n), o.Key...)
+	abs = m.room.bytes(n)
+	copy(abs, o.Key)
 	if o.StampKey > 0 {
 		binary.BigEndian.PutUint64(abs[o.StampKey-1:], uint64(kv.NewStamp(m.rev+1, o.Seq)))
 	}
@@ -181,4 +182,36 @@ func (m *Machine) change(s *step) Change {
 		c.Record, c.Previous = s.next, s.prev
 	}
 	return c
+}
+
+// slab is memory for the cold rows of one memtable: they leave memory together, so
+// they may come together, which spares the collector most of them.
+type slab struct {
+	records []kv.Record
+	keys    []byte
+}
+
+// The sizes of the pieces of a slab.
+const (
+	slabRecords = 32
+	slabBytes   = 2 << 10
+)
+
+// record returns a blank record that nobody else has.
+func (s *slab) record() *kv.Record {
+	if len(s.records) == cap(s.records) {
+		s.records = make([]kv.Record, 0, slabRecords)
+	}
+	s.records = s.records[:len(s.records)+1]
+	return &s.records[len(s.records)-1]
+}
+
+// bytes returns n bytes that nobody else has.
+func (s *slab) bytes(n int) []byte {
+	at := len(s.keys)
+	if cap(s.keys)-at < n {
+		s.keys, at = make([]byte, 0, max(n, slabBytes)), 0
+	}
+	s.keys = s.keys[:at+n]
+	return s.keys[at : at+n : at+n]
 }

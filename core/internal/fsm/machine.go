@@ -42,6 +42,7 @@ type Machine struct {
 	changed []kv.Revision // by table id
 	rev     kv.Revision
 
+	room     slab     // for the rows of cold
 	undo     []step   // of the command being applied
 	repeated bool     // undo may hold a row twice
 	changes  []Change // since Forget
@@ -182,7 +183,7 @@ func (m *Machine) ColdRows() *Memtable { return m.cold.Copy() }
 // readable through Cold until they are on disk.
 func (m *Machine) Rotate() *Memtable {
 	old := m.cold
-	m.cold = newTree[ColdRow]()
+	m.cold, m.room = newTree[ColdRow](), slab{}
 	return old
 }
 

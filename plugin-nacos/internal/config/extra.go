@@ -45,6 +45,9 @@ func (p *Publish) ext() []byte {
 
 // meta is what the history keeps with the version (NAD-SEM-13).
 func (p *Publish) meta() configstore.Pairs {
+	if p.Tags == nil && p.Desc == "" && p.Effect == "" && p.Schema == "" && p.Use == "" && p.SrcUser == "" {
+		return nil // as most are
+	}
 	all := configstore.Pairs{
 		{Key: "c_desc", Value: p.Desc},
 		{Key: "c_effect", Value: p.Effect},

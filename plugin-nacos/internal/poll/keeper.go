@@ -98,6 +98,10 @@ func (k *Keeper) Join(ctx context.Context, p *Poll) (*Waiting, []*Line, error) {
 // served another content before (NAC-H1C-35). What cannot be read now they ask for
 // again.
 func (k *Keeper) wake(key configstore.Key) {
+	// Who joins after this look compares with a state that has the change.
+	if !k.hub.Any(key) {
+		return
+	}
 	now, err := k.configs.Head(context.Background(), key, true)
 	k.end(key, func(w *Waiting, n int) (bool, []*Line) {
 		switch {

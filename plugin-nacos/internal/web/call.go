@@ -62,10 +62,12 @@ func (c *Call) Lookup(name string) (string, bool) { return c.params.get(name) }
 
 // Optional returns a parameter, nil when it was not sent.
 func (c *Call) Optional(name string) *string {
-	if v, ok := c.params.get(name); ok {
-		return &v
+	v, ok := c.params.get(name)
+	if !ok {
+		return nil
 	}
-	return nil
+	sent := v // only what was sent goes to the heap
+	return &sent
 }
 
 // Require returns a *MissingError for the first of the parameters that was not
