@@ -22,8 +22,13 @@ import (
 
 func alone(tb testing.TB, dir string) *core.Node {
 	tb.Helper()
+	return aloneWith(tb, dir, core.OS)
+}
+
+func aloneWith(tb testing.TB, dir string, d core.Durability) *core.Node {
+	tb.Helper()
 	n, err := core.Start(within(tb), core.Config{
-		DataDir: dir, Durability: core.OS, Tables: []kv.TableSpec{{Name: "t", Residency: kv.Hot}, {Name: "cold", Residency: kv.Cold}},
+		DataDir: dir, Durability: d, Tables: []kv.TableSpec{{Name: "t", Residency: kv.Hot}, {Name: "cold", Residency: kv.Cold}},
 	})
 	if err != nil {
 		tb.Fatalf("core.Start() = %v", err)

@@ -32,6 +32,7 @@ import (
 	"github.com/easynet-cn/batata/core/internal/namespaces"
 	"github.com/easynet-cn/batata/core/internal/raftlog"
 	"github.com/easynet-cn/batata/core/internal/raftnode"
+	"github.com/easynet-cn/batata/core/internal/repair"
 	"github.com/easynet-cn/batata/core/internal/roster"
 	"github.com/easynet-cn/batata/core/internal/scope"
 	"github.com/easynet-cn/batata/core/internal/store"
@@ -91,10 +92,10 @@ func Start(ctx context.Context, c Config) (*Node, error) {
 	n := &Node{config: c, calls: &group.Calls{Logger: c.Logger}}
 	n.profile.Store(profileOf(&c.Peer))
 	if err := n.open(&c); err != nil {
-		return nil, errors.Join(fmt.Errorf("start node: %w", err), n.Close()) //nolint:contextcheck // ctx may be why
+		return nil, errors.Join(fmt.Errorf("start node: %w", damaged(c.DataDir, err)), n.Close()) //nolint:contextcheck // ctx may be why
 	}
 	if err := n.assemble(ctx, &c); err != nil {
-		return nil, errors.Join(fmt.Errorf("start node: %w", err), n.Close()) //nolint:contextcheck // ctx may be why
+		return nil, errors.Join(fmt.Errorf("start node: %w", damaged(c.DataDir, err)), n.Close()) //nolint:contextcheck // ctx may be why
 	}
 	return n, nil
 }
@@ -108,7 +109,7 @@ func (n *Node) open(c *Config) (err error) {
 	if noSync {
 		c.Logger.Warn("durability is os: a power failure loses acknowledged writes")
 	}
-	if err := backup.Resume(restoreOptions(c.DataDir, 0)); err != nil {
+	if err := errors.Join(backup.Resume(restoreOptions(c.DataDir, 0)), repair.Resume(c.DataDir)); err != nil {
 		return err
 	}
 	// state.db first: its lock keeps a second process out of everything else.

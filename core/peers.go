@@ -112,7 +112,8 @@ func (n *Node) beginAlone(ctx context.Context) error {
 			"restore all of the data directory, or remove that file too to begin anew", id.ID)
 	case applied > 0 && (len(conf.GetVoters()) != 1 || conf.GetVoters()[0] != id.ID || len(conf.GetLearners()) > 0):
 		return fmt.Errorf("the data is that of one of %d members of a cluster: start it with the others, "+
-			"or remove them from the cluster first", len(conf.GetVoters())+len(conf.GetLearners()))
+			"or remove them from the cluster first; if they are lost for ever: batata admin raft force-new-cluster%s",
+			len(conf.GetVoters())+len(conf.GetLearners()), dataDir(n.config.DataDir))
 	}
 	return n.form(ctx)
 }
@@ -188,7 +189,8 @@ func (n *Node) waitReady(ctx context.Context) error {
 		n.config.Peer.Forming.waits("no leader yet, no answer from " + cmp.Or(n.missing(), "a majority"))
 		if time.Since(said) >= sayEvery {
 			said = time.Now()
-			n.config.Logger.Info("waiting for the other members", zap.String("missing", n.missing()))
+			n.config.Logger.Info("waiting for the other members", zap.String("missing", n.missing()),
+				zap.String("if_lost_for_ever", "batata admin raft force-new-cluster"+dataDir(n.config.DataDir)))
 		}
 	}
 }

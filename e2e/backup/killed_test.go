@@ -94,8 +94,9 @@ func TestRestoreKilled(t *testing.T) {
 
 // REL-01, STY-68: a restore that ends at any of its steps is ended by the next
 // start, or done again by the next restore.
-func TestRestoreFailpoints(t *testing.T) {
+func TestFailpoints(t *testing.T) {
 	built := node.Instrument(t)
+	repairFailpoints(t, built)
 	file := taken(t)
 	walked := 0
 	for _, point := range built.Points {

@@ -215,6 +215,7 @@ func ofMembers() map[string]string {
 		install = "a snapshot is received from another member only"
 		group   = "there is no other member"
 		restore = "nothing is restored; see e2e/backup"
+		repair  = "nothing is repaired; see e2e/backup"
 	)
 	return map[string]string{
 		"storeBeforeSwap": install, "storeAfterSwap": install,
@@ -225,6 +226,7 @@ func ofMembers() map[string]string {
 		"raftnodeAfterConfChange": group, "raftnodeBeforeInstall": install,
 		"backupAfterReceive": restore, "backupBeforeComplete": restore, "backupAfterComplete": restore,
 		"backupAfterPlace": restore, "backupBeforeRemove": restore,
+		"repairBeforeRenew": repair, "repairBeforeSwap": repair, "repairInSwap": repair,
 	}
 }
 

@@ -11,8 +11,6 @@ import (
 	"path/filepath"
 	"strings"
 
-	"go.etcd.io/raft/v3/raftpb"
-
 	"github.com/easynet-cn/batata/core/internal/durable"
 	"github.com/easynet-cn/batata/core/internal/fsm"
 	"github.com/easynet-cn/batata/core/internal/member"
@@ -184,26 +182,13 @@ func (o *Options) build(ctx context.Context, r io.Reader, dir string, out *Resto
 		return err
 	}
 	out.Cluster, out.Member, out.Revision = id.Cluster, id.ID, m.Revision
-	if err := newLog(filepath.Join(dir, o.LogDir), m); err != nil {
+	if err := raftlog.Begin(filepath.Join(dir, o.LogDir), m.Index, m.Term, nil); err != nil {
 		return err
 	}
 	if err := member.Write(dir, id); err != nil {
 		return err
 	}
 	return durable.SyncDir(dir)
-}
-
-// newLog makes a log that begins behind a state.
-func newLog(dir string, m store.SnapshotMeta) error {
-	l, err := raftlog.Open(dir, raftlog.Options{})
-	if err != nil {
-		return err
-	}
-	err = l.Reset(m.Index, m.Term)
-	if err == nil {
-		err = l.Save(&raftpb.HardState{Term: &m.Term, Commit: &m.Index}, nil)
-	}
-	return errors.Join(err, l.Close())
 }
 
 // place moves a complete member to where a start finds it. It may be repeated.

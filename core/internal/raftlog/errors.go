@@ -17,7 +17,7 @@ type CorruptError struct {
 
 // Error implements error.
 func (e *CorruptError) Error() string {
-	return fmt.Sprintf("log %s is damaged at %d: %s; restore the data directory from a backup, or move it away to start anew", e.Path, e.Offset, e.Reason)
+	return fmt.Sprintf("log %s is damaged at %d: %s", e.Path, e.Offset, e.Reason)
 }
 
 // FormatError reports a log written by a newer build.

@@ -1,8 +1,10 @@
 package raftlog
 
 import (
+	"cmp"
 	"errors"
 	"fmt"
+	"slices"
 	"sync"
 	"time"
 
@@ -138,7 +140,10 @@ func (l *Log) load(i uint64, r ref) (*raftpb.Entry, error) {
 	return e, nil
 }
 
-func (l *Log) find(seq uint64) *segment { return l.segments[seq-l.segments[0].seq] }
+func (l *Log) find(seq uint64) *segment {
+	i, _ := slices.BinarySearchFunc(l.segments, seq, func(s *segment, seq uint64) int { return cmp.Compare(s.seq, seq) })
+	return l.segments[i]
+}
 
 // Size is the bytes of all segments.
 func (l *Log) Size() int64 {

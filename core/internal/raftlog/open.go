@@ -71,22 +71,12 @@ func (l *Log) recover() error {
 
 // list returns the numbers of the segments and removes spare files.
 func (l *Log) list() ([]uint64, error) {
-	files, err := os.ReadDir(l.dir)
-	if err != nil {
-		return nil, err
-	}
-	var seqs []uint64
-	for _, f := range files {
-		if seq, ok := parseSegment(f.Name()); ok {
-			seqs = append(seqs, seq)
-		} else if strings.HasSuffix(f.Name(), spareSuffix) {
-			if err := os.Remove(filepath.Join(l.dir, f.Name())); err != nil {
-				return nil, err
-			}
+	return l.segmentsIn(func(name string) error {
+		if !strings.HasSuffix(name, spareSuffix) {
+			return nil
 		}
-	}
-	slices.Sort(seqs)
-	return seqs, nil
+		return os.Remove(filepath.Join(l.dir, name))
+	})
 }
 
 // replay reads one segment. In the last one the end may be torn.

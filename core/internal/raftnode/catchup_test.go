@@ -167,8 +167,8 @@ func TestStagedAtStart(t *testing.T) {
 		if err := l.Reset(meta.Index, meta.Term); err != nil {
 			t.Fatal(err)
 		}
-		if _, err := recovered(Options{ID: 9, Log: l, Store: s}); err == nil || !strings.Contains(err.Error(), "another time") {
-			t.Errorf("recovered() = %v, want a refusal", err)
+		if _, err := recovered(Options{ID: 9, Log: l, Store: s}); !errors.Is(err, ErrMismatch) {
+			t.Errorf("recovered() = %v, want %v", err, ErrMismatch)
 		}
 	})
 }

@@ -6,7 +6,6 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
-	"strings"
 	"testing"
 
 	"go.etcd.io/raft/v3/raftpb"
@@ -90,8 +89,8 @@ func TestForeignLog(t *testing.T) {
 		t.Fatal(err)
 	}
 	defer func() { _ = l.Close() }()
-	if _, err := Start(Options{ID: self, Log: l, Store: s}); err == nil || !strings.Contains(err.Error(), "another time") {
-		t.Errorf("Start() = %v, want a refusal", err)
+	if _, err := Start(Options{ID: self, Log: l, Store: s}); !errors.Is(err, ErrMismatch) {
+		t.Errorf("Start() = %v, want %v", err, ErrMismatch)
 	}
 }
 

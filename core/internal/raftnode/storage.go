@@ -1,6 +1,7 @@
 package raftnode
 
 import (
+	"errors"
 	"fmt"
 
 	"go.etcd.io/raft/v3"
@@ -48,6 +49,10 @@ func metadata(m store.SnapshotMeta) *raftpb.Snapshot {
 	}}
 }
 
+// ErrMismatch reports a log that does not go on from state.db: one of them is from
+// another time, or damaged (FLT-03).
+var ErrMismatch = errors.New("the log and state.db do not belong together")
+
 // joined says how far the state has come, and wants the log to go on from there.
 func joined(l *raftlog.Log, s *store.Store) (applied uint64, err error) {
 	applied, _ = s.Applied()
@@ -61,11 +66,9 @@ func joined(l *raftlog.Log, s *store.Store) (applied uint64, err error) {
 	}
 	switch {
 	case applied > last:
-		return 0, fmt.Errorf("state.db is at entry %d, but the log ends at %d: "+
-			"the log directory belongs to another time; restore both from one backup, or move the data directory away to begin anew", applied, last)
+		return 0, fmt.Errorf("%w: state.db is at entry %d, but the log ends at %d", ErrMismatch, applied, last)
 	case applied+1 < first:
-		return 0, fmt.Errorf("state.db is at entry %d, but the log begins at %d: "+
-			"state.db belongs to another time; restore both from one backup, or move the data directory away to begin anew", applied, first)
+		return 0, fmt.Errorf("%w: state.db is at entry %d, but the log begins at %d", ErrMismatch, applied, first)
 	}
 	return applied, nil
 }

@@ -18,11 +18,10 @@ import (
 	"github.com/easynet-cn/batata/core/kv"
 )
 
-// FileName is the file in the data directory; the others are there while a
-// snapshot comes in.
+// The files in the data directory.
 const (
 	FileName     = "state.db"
-	receivedFile = "state.db.received"
+	ReceivedName = "state.db.received" // a whole snapshot, not installed yet
 	partialFile  = "state.db.partial"
 )
 

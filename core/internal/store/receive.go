@@ -56,7 +56,7 @@ func (s *Store) keep(partial string) error {
 	return nil
 }
 
-func (s *Store) receivedPath() string { return filepath.Join(s.opts.Dir, receivedFile) }
+func (s *Store) receivedPath() string { return filepath.Join(s.opts.Dir, ReceivedName) }
 
 // receive writes a snapshot to a new file at path and syncs it.
 func receive(ctx context.Context, r io.Reader, path string) (m meta, err error) {

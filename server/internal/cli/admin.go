@@ -46,7 +46,7 @@ func adminCommand(s *Settings, src *sourceFlags) *cobra.Command {
 	}
 	initCmd.Flags().StringVar(&user, "user", adminUser, "name of the administrator")
 	cmd := &cobra.Command{Use: "admin", Short: "Administer the server of this machine"}
-	cmd.AddCommand(initCmd)
+	cmd.AddCommand(initCmd, raftCommand(s, src))
 	return cmd
 }
 

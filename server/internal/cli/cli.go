@@ -3,7 +3,7 @@
 // commands do lies elsewhere.
 //
 // Exit codes: 0 done, 1 failed, 2 refused (usage, configuration, or a server
-// that would serve nobody).
+// that would serve nobody), 3 the data is damaged (see batata admin raft verify).
 package cli
 
 import (
@@ -16,6 +16,7 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"github.com/easynet-cn/batata/core"
 	"github.com/easynet-cn/batata/core/plugin"
 	"github.com/easynet-cn/batata/server/internal/conf"
 )
@@ -39,6 +40,7 @@ type Settings struct {
 const (
 	exitFailed  = 1
 	exitRefused = 2
+	exitDamaged = 3
 )
 
 // refusal marks an error as one of usage or configuration.
@@ -61,6 +63,9 @@ func Execute(ctx context.Context, s Settings, args []string) int {
 	var coded interface{ ExitCode() int }
 	if errors.As(err, &coded) {
 		return coded.ExitCode()
+	}
+	if _, ok := errors.AsType[*core.DamageError](err); ok {
+		return exitDamaged
 	}
 	return exitFailed
 }

@@ -62,6 +62,9 @@ func TestExecute(t *testing.T) {
 		"restore what": {[]string{"restore"}, 2, "", "accepts 1 arg"},
 		"no such file": {[]string{"restore", "none"}, 1, "", "no such file"},
 		"not a backup": {[]string{"restore", "-"}, 1, "", "not a backup, or damaged: it is cut off"},
+		"verify":       {[]string{"admin", "raft", "verify", "--data-dir", "none"}, 1, "", "none is no data directory"},
+		"truncate":     {[]string{"admin", "raft", "truncate", "--data-dir", "none"}, 1, "", "none is no data directory"},
+		"new cluster":  {[]string{"admin", "raft", "force-new-cluster", "--data-dir", "none"}, 1, "", "none is no data directory"},
 		"not running":  {[]string{"health", "--set", "nacos.server.main.port=1"}, 1, "", "ask server"},
 	}
 	for name, tt := range tests {
