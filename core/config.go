@@ -117,6 +117,10 @@ type Configs struct {
 // Registry configures the service registry.
 type Registry struct {
 	OverrideLinger time.Duration // how long an override outlives its instance; 0: a minute
+	// StaleAfter is how long instances of clients that were connected to a member
+	// that is out of sight are kept, where their service has others; 0: 30 seconds.
+	// Those of a service that has no others are kept for three minutes at least.
+	StaleAfter time.Duration
 	// Warmup is how long after the start no instance ends for want of beats; 0: 5
 	// seconds.
 	Warmup time.Duration

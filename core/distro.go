@@ -50,7 +50,7 @@ func (n *Node) replicate(ctx context.Context, c *Config) error {
 	}
 	n.distro = distro.New(distro.Options{
 		Member: n.identity.Member(), Epoch: n.identity.Identity().Starts, Catalog: n.registry, Transport: replicas{n},
-		Logger: c.Logger.Named("distro"), Meters: c.Metrics,
+		KeepFor: c.Registry.StaleAfter, Logger: c.Logger.Named("distro"), Meters: c.Metrics,
 	})
 	for _, method := range []string{distro.MethodState, distro.MethodWrite} {
 		n.calls.Handle(method, method, func(ctx context.Context, from uint64, body []byte) ([]byte, error) {

@@ -220,14 +220,15 @@ func TestClusterConfig(t *testing.T) {
 		err  string
 		peer string
 	}{
-		"good":           {good, "", "127.0.0.1:9849"},
-		"other port":     {append(good, "cluster.port=9000"), "", "127.0.0.1:9000"},
-		"no secret":      {append(good, "cluster.secret="), "set cluster.secret", ""},
-		"no fixed port":  {append(good, "nacos.server.main.port=0"), "nacos.server.main.port", ""},
-		"bad list":       {append(good, "nacos.member.list=a:x"), "nacos.member.list", ""},
-		"half of tls":    {append(good, "cluster.tls.cert_file=x"), "belong together", ""},
-		"no certificate": {append(good, "cluster.tls.cert_file=x", "cluster.tls.key_file=x", "cluster.tls.ca_file=x"), "cluster.tls", ""},
-		"alone":          {append(good, "nacos.standalone=true"), "", ""},
+		"good":             {good, "", "127.0.0.1:9849"},
+		"other port":       {append(good, "cluster.port=9000"), "", "127.0.0.1:9000"},
+		"no secret":        {append(good, "cluster.secret="), "set cluster.secret", ""},
+		"no fixed port":    {append(good, "nacos.server.main.port=0"), "nacos.server.main.port", ""},
+		"bad list":         {append(good, "nacos.member.list=a:x"), "nacos.member.list", ""},
+		"half of tls":      {append(good, "cluster.tls.cert_file=x"), "belong together", ""},
+		"no certificate":   {append(good, "cluster.tls.cert_file=x", "cluster.tls.key_file=x", "cluster.tls.ca_file=x"), "cluster.tls", ""},
+		"alone":            {append(good, "nacos.standalone=true"), "", ""},
+		"kept for no time": {append(good, "nacos.naming.client.expired.time=0"), "nacos.naming.client.expired.time: must be positive", ""},
 	}
 	for name, tt := range tests {
 		t.Run(name, func(t *testing.T) {
@@ -248,6 +249,9 @@ func TestClusterConfig(t *testing.T) {
 		})
 	}
 	c := configured(t, append(good, "cluster.port=9000", "cluster.advertise=here"))
+	if c.Core.Registry.StaleAfter != 30*time.Second { // ARC-A07
+		t.Errorf("StaleAfter = %v, want 30s", c.Core.Registry.StaleAfter)
+	}
 	if c.Core.Peer.Advertise != "here:9000" || strings.Join(c.Core.Peer.Members, " ") != "a:9000 b:9000" {
 		t.Errorf("peer = %+v", c.Core.Peer)
 	}

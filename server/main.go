@@ -118,13 +118,19 @@ func coreOf(v *conf.Values) (core.Config, error) {
 	if err := v.CheckIdentity(); err != nil {
 		return core.Config{}, err
 	}
+	const staleKey = "nacos.naming.client.expired.time"
+	stale := v.Int(staleKey)
+	if stale <= 0 {
+		return core.Config{}, fmt.Errorf("%s: must be positive, got %d", staleKey, stale)
+	}
 	return core.Config{
 		DataDir: v.Text("data_dir"), Durability: core.Durability(v.Text("durability")),
 		Auth: core.Auth{
 			Secret: secret, TTL: time.Duration(v.Int("nacos.core.auth.plugin.nacos.token.expire.seconds")) * time.Second,
 			AllowWeakPasswords: v.Bool("auth.allow_weak_passwords"),
 		},
-		Configs: core.Configs{RetentionAge: time.Duration(v.Int("nacos.config.retention.days")) * 24 * time.Hour},
+		Configs:  core.Configs{RetentionAge: time.Duration(v.Int("nacos.config.retention.days")) * 24 * time.Hour},
+		Registry: core.Registry{StaleAfter: time.Duration(stale) * time.Millisecond},
 	}, nil
 }
 

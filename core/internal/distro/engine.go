@@ -40,12 +40,13 @@ const (
 	callLimit = 2 * time.Second        // for one write (NAD-CLU-22)
 )
 
-// Options wire an Engine; all but Logger and Meters are required.
+// Options wire an Engine; all but KeepFor, Logger and Meters are required.
 type Options struct {
 	Member    uint64
 	Epoch     uint64 // starts of the member
 	Catalog   *catalog.Engine
 	Transport Transport
+	KeepFor   time.Duration // see Settings
 	Logger    *zap.Logger
 	Meters    prometheus.Registerer
 }
@@ -71,7 +72,7 @@ func New(o Options) *Engine {
 	}
 	e := &Engine{o: o, senders: map[uint64]*sender{}, wake: make(chan struct{}, 1)}
 	e.state = newState(Settings{
-		Member: o.Member, Epoch: o.Epoch, Logger: o.Logger,
+		Member: o.Member, Epoch: o.Epoch, KeepFor: o.KeepFor, Logger: o.Logger,
 		Clock: func() uint64 { return uint64(max(1, time.Now().UnixMilli())) },
 	}, o.Catalog)
 	e.meters = newMeters(e.state, o.Meters)

@@ -42,7 +42,7 @@ func (s *state) sweep(now time.Time) {
 		switch {
 		case r.gone:
 			continue // it was listed twice
-		case fates[i].Covered, age >= keepMost, age >= keepFor && !fates[i].Needed:
+		case fates[i].Covered, age >= max(keepMost, s.settings.KeepFor), age >= s.settings.KeepFor && !fates[i].Needed:
 		default:
 			continue
 		}

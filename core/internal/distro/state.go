@@ -1,6 +1,7 @@
 package distro
 
 import (
+	"cmp"
 	"slices"
 	"sync"
 	"sync/atomic"
@@ -50,7 +51,7 @@ const (
 	contact   = 5 * time.Second // without a message, a member that is not up is out of sight
 	verify    = 5 * time.Second // between sums
 	joinLimit = 10 * time.Second
-	keepFor   = 30 * time.Second // a stale set, when its service has others
+	keepFor   = 30 * time.Second // a stale set, when its service has others and nothing else is set
 	keepMost  = 170 * time.Second
 	slice     = 10 * time.Second // over which sets are ended
 	// estranged is how long a member may have heard nobody before it has to ask
@@ -62,6 +63,8 @@ const (
 type Settings struct {
 	Member uint64
 	Epoch  uint64 // starts of the member, at least 1
+	// KeepFor is how long a stale set stays whose service has others; 0: keepFor.
+	KeepFor time.Duration
 	// Clock counts milliseconds; it orders the claims of several members while
 	// they do not know of each other, and may be wrong.
 	Clock  func() uint64
@@ -103,6 +106,7 @@ func newState(s Settings, c Catalog) *state {
 	if s.Meters == nil {
 		s.Meters = newMeters(nil, nil)
 	}
+	s.KeepFor = cmp.Or(s.KeepFor, keepFor)
 	st := &state{settings: s, catalog: c, pending: newPending(), peers: map[uint64]*peer{}, since: map[life]time.Time{}, ready: make(chan struct{})}
 	st.records.init()
 	return st

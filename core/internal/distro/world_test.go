@@ -32,6 +32,7 @@ type world struct {
 	flights []*flight
 	loss    float64 // of messages, and of what comes back
 	slow    time.Duration
+	mute    bool // nothing arrives, and pings do
 	skewed  bool // clocks are up to four seconds wrong
 	clients []*client
 	serial  int
@@ -243,7 +244,7 @@ func (w *world) deliver() {
 			continue
 		}
 		_, cut := w.cuts[pair(f.from.id, f.to.id)]
-		ok := !cut && !f.lost && f.to.state != nil
+		ok := !cut && !w.mute && !f.lost && f.to.state != nil
 		if ok {
 			var m peerv1.DistroMessage
 			if err := proto.Unmarshal(f.body, &m); err != nil {

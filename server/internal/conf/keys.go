@@ -156,6 +156,10 @@ func nacosKeys() []Key {
 			Name: "nacos.naming.expireInstance", Kind: Bool, Default: "true", Plugin: "nacos.naming.expire_instances",
 			Doc: "remove ephemeral HTTP instances that no longer beat; false keeps them, unhealthy",
 		},
+		{
+			Name: "nacos.naming.client.expired.time", Kind: Int, Default: "30000",
+			Doc: "milliseconds that instances of a member which is gone are kept, if their service has others",
+		},
 	}
 }
 
