@@ -1,6 +1,7 @@
 package nacos_test
 
 import (
+	"crypto/md5"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -15,6 +16,7 @@ import (
 	"github.com/easynet-cn/batata/core/coretest"
 	"github.com/easynet-cn/batata/core/plugin"
 	"github.com/easynet-cn/batata/core/plugin/plugintest"
+	"github.com/easynet-cn/batata/plugin-nacos/internal/stream/streamtest"
 )
 
 // sites are the personality on each of three members.
@@ -261,4 +263,87 @@ func TestWithoutQuorum(t *testing.T) {
 		return nil
 	})
 	alone.reads("a", "after")
+}
+
+// NAC-NAM-44, NAC-CFG-66: whoever listens, on whatever member and in whatever way,
+// learns of what was changed on any of them.
+func TestPushesOfMembers(t *testing.T) {
+	s := newSites(t)
+	var listeners, subscribers []*streamtest.Client
+	for i, site := range s.list {
+		at := site.GRPC("grpc")
+		l := streamtest.Connect(t, at, fmt.Sprintf("10.0.0.%d", i), map[string]string{"module": "config", "source": "sdk"})
+		l.Call("ConfigBatchListenRequest", nil,
+			[]byte(`{"listen":true,"configListenContexts":[{"dataId":"pushed","group":"G","tenant":"","md5":""}]}`))
+		n := streamtest.Connect(t, at, fmt.Sprintf("10.0.1.%d", i), map[string]string{"module": "naming", "source": "sdk"})
+		n.Call("SubscribeServiceRequest", nil,
+			[]byte(`{"namespace":"public","groupName":"DEFAULT_GROUP","serviceName":"shop","subscribe":true,"clusters":""}`))
+		listeners, subscribers = append(listeners, l), append(subscribers, n)
+	}
+	before := ""
+	for by, site := range s.list {
+		polls := make(chan answer, 3)
+		v := url.Values{"Listening-Configs": {"pushed\x02G\x02" + before + "\x01"}}
+		for _, each := range s.list {
+			go func() { polls <- each.form(http.MethodPost, listener, v, "Long-Pulling-Timeout", "60000") }()
+		}
+		content := fmt.Sprint("of member ", by)
+		site.published("pushed", content)
+		before = fmt.Sprintf("%x", md5.Sum([]byte(content)))
+		for i := range s.list {
+			if a := <-polls; a.status != http.StatusOK || !strings.HasPrefix(a.body, "pushed%02G%01") {
+				t.Errorf("long poll after a publish on member %d = %d %q", by, a.status, a.body)
+			}
+			await(t, listeners[i], "ConfigChangeNotifyRequest", "ConfigChangeNotifyResponse", `"dataId":"pushed"`)
+			kind, body := listeners[i].Call("ConfigQueryRequest", map[string]string{"notify": "true"}, []byte(`{"dataId":"pushed","group":"G","tenant":""}`))
+			if !strings.Contains(string(body), content) { // local: the push proves that it is here
+				t.Errorf("query after the push on member %d = %s %s, want %q", i, kind, body, content)
+			}
+		}
+		ip := fmt.Sprintf("10.1.0.%d", by)
+		site.register("shop", ip, "80")
+		for i := range s.list {
+			await(t, subscribers[i], "NotifySubscriberRequest", "NotifySubscriberResponse", ip)
+		}
+	}
+}
+
+// await takes pushes until one of a kind holds a text, and acknowledges them.
+func await(t *testing.T, c *streamtest.Client, kind, ack, text string) {
+	t.Helper()
+	for {
+		p := c.Next()
+		if p.GetMetadata().GetType() != kind {
+			t.Fatalf("pushed %v, want %s", p, kind)
+		}
+		c.Acknowledge(ack)
+		if strings.Contains(string(p.GetBody().GetValue()), text) {
+			return
+		}
+	}
+}
+
+// ARC-R08, CTR-B07: what was published on one member is read on another at once,
+// without any waiting of the client. A read that has no quorum round in time says
+// so in a figure; every other one is fresh.
+func TestReadYourWriteElsewhere(t *testing.T) {
+	s := newSites(t)
+	const fallbacks = "batata_core_fresh_fallbacks_total"
+	fresh := 0
+	for round := range 30 {
+		from, to := round%3, (round+1+round/3%2)%3
+		content := fmt.Sprint(round)
+		s.list[from].published("written", content)
+		before := s.Metric(t, to, fallbacks)
+		a := s.list[to].get(configs + "?dataId=written&group=G")
+		switch {
+		case a.body == content:
+			fresh++
+		case s.Metric(t, to, fallbacks) == before:
+			t.Errorf("round %d: member %d reads %q after member %d acknowledged %q, and calls it fresh", round, to, a.body, from, content)
+		}
+	}
+	if fresh < 10 {
+		t.Errorf("%d of 30 reads were fresh, want most", fresh)
+	}
 }
