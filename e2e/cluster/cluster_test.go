@@ -116,11 +116,11 @@ func TestDiskReplaced(t *testing.T) {
 		t.Fatalf("cluster remove = %q, %v", out, err)
 	}
 	n := s.c.Nodes[gone]
-	if code := n.ExitCode(); code != 1 || !strings.Contains(n.Log(), "was removed from the cluster") {
+	if code := s.c.Exit(gone); code != 1 || !strings.Contains(n.Log(), "was removed from the cluster") {
 		t.Errorf("exit code = %d, want 1 and the reason in the log", code)
 	}
 	s.c.Spawn(gone) // its data is still there
-	if code := n.ExitCode(); code == 0 {
+	if code := s.c.Exit(gone); code == 0 {
 		t.Error("a removed member started again")
 	}
 }

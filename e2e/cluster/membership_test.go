@@ -28,7 +28,7 @@ func TestMembership(t *testing.T) {
 		t.Fatalf("cluster remove of the leader = %q, %v", out, err)
 	}
 	n := s.c.Nodes[lead]
-	if code := n.ExitCode(); code != 1 || !strings.Contains(n.Log(), "was removed from the cluster") {
+	if code := s.c.Exit(lead); code != 1 || !strings.Contains(n.Log(), "was removed from the cluster") {
 		t.Errorf("exit code = %d, want 1 and the reason in the log", code)
 	}
 	s.c.Voters(3)
@@ -36,7 +36,7 @@ func TestMembership(t *testing.T) {
 	s.more(5)
 
 	s.c.Spawn(lead) // the same id
-	if code := n.ExitCode(); code == 0 {
+	if code := s.c.Exit(lead); code == 0 {
 		t.Error("a removed member started again")
 	}
 	s.wipe(lead) // and another one at its address
@@ -77,7 +77,7 @@ func TestDamagedLog(t *testing.T) {
 			t.Logf("%s: it started", tt.name)
 			continue
 		}
-		code := n.ExitCode()
+		code := s.c.Exit(victim)
 		lines := strings.Split(strings.TrimSpace(n.Log()), "\n")
 		last := lines[len(lines)-1]
 		t.Logf("%s: exit code %d: %s", tt.name, code, last)

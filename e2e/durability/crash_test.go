@@ -140,7 +140,8 @@ func failedSync(t *testing.T, o node.Options) {
 	acked, died := s.load(func(acked int64, since time.Duration) bool {
 		if acked >= minAcked && !failing {
 			failing = true
-			s.disk.FailSyncs(1)
+			// A segment that is only being prepared may meet the first.
+			s.disk.FailSyncs(4)
 		}
 		return since >= roundLimit
 	})

@@ -180,6 +180,22 @@ func (c *Cluster) those(which []int) []int {
 	return which
 }
 
+// exitLimit is how long a member may take that is to end by itself.
+const exitLimit = 40 * time.Second
+
+// Exit waits until a member has ended by itself, and returns its exit code.
+func (c *Cluster) Exit(i int) int {
+	c.tb.Helper()
+	t := time.NewTimer(exitLimit)
+	defer t.Stop()
+	select {
+	case <-c.Nodes[i].Done():
+	case <-t.C:
+		c.tb.Fatalf("member %d still runs after %v", i, exitLimit)
+	}
+	return c.Nodes[i].ExitCode()
+}
+
 // Address is a member's in the list of members.
 func (c *Cluster) Address(i int) string { return c.list[i] }
 
