@@ -67,7 +67,7 @@ func run() error {
 	flag.DurationVar(&o.cell, "cell", 5*time.Second, "length of one measurement")
 	flag.IntVar(&o.rounds, "rounds", 3, "interleaved rounds; the tables show medians")
 	flag.DurationVar(&o.sustained, "sustained", 0, "length of the sustained publish, 0 to leave it out; its goal is for 5m")
-	flag.IntVar(&o.items, "items", 100_000, "configs to start with in the start measurement, 0 to leave it out")
+	flag.IntVar(&o.items, "items", 100_000, "resident configs, and persistent instances, of the start measurement, 0 to leave it out")
 	flag.Func("crowds", "sizes of audiences, with commas (default 1000,5000,10000)", numbers(&o.crowds))
 	flag.Func("resident", "numbers of resident instances, with commas (default 100000); its goal is for 1000000", numbers(&o.resident))
 	flag.Func("only", "only rows whose name matches this expression", func(s string) (err error) {

@@ -113,7 +113,8 @@ func registerForm(service string, i instance) string {
 	b = strconv.AppendInt(b, int64(i.Port), 10)
 	b = append(b, "&weight="...)
 	b = strconv.AppendFloat(b, i.Weight, 'f', -1, 64)
-	b = append(b, "&ephemeral=true"...)
+	b = append(b, "&ephemeral="...)
+	b = strconv.AppendBool(b, i.Ephemeral)
 	if len(i.Metadata) > 0 {
 		meta, err := json.Marshal(i.Metadata)
 		if err != nil {

@@ -8,7 +8,7 @@ import (
 )
 
 // startup measures the time to the first served request and the memory at rest
-// (BM-15, BM-16), on an empty directory and with many configs in it.
+// (BM-15, BM-16), on an empty directory and with many configs and persistent instances in it.
 func (s *setup) startup(rep *report) error {
 	if s.o.server == "" || !s.wants("start") {
 		return nil
@@ -28,8 +28,9 @@ func (s *setup) startup(rep *report) error {
 		t.proc.stop()
 		return nil
 	}
-	key := s.keys.fresh()
-	err = fill(s.ctx, t, s.o.items, publishRequest(key, small))
+	if err = fill(s.ctx, t, s.o.items, publishRequest(s.keys.fresh(), small)); err == nil {
+		err = fill(s.ctx, t, s.o.items, registerKept)
+	}
 	t.proc.stop()
 	if err != nil {
 		return err
@@ -40,6 +41,13 @@ func (s *setup) startup(rep *report) error {
 	defer t.proc.stop()
 	rep.startFull, rep.rssFull = took, t.proc.rss()
 	return nil
+}
+
+// registerKept registers a persistent instance, ten to a service.
+func registerKept(n int) []byte {
+	i := newInstance("", n)
+	i.Ephemeral = false
+	return registerRequest(fmt.Sprintf("kept-%06d", n/10), i)
 }
 
 // steady publishes without a pause for minutes, since what is acknowledged may
