@@ -17,8 +17,18 @@ type barrier struct {
 	done  chan error // capacity 1: the loop never waits
 }
 
-// freshWait is how long a Fresh read waits for its round (ARC-R08).
+// freshWait is how long a Fresh read of a member that is cut off waits for its
+// round: somebody may just come back (ARC-R08). Others wait out a change of the
+// leader, so that it does not show (ADR 7).
 const freshWait = 50 * time.Millisecond
+
+// freshLimit is how long a Fresh read waits now.
+func (n *Node) freshLimit() time.Duration {
+	if n.lost.Load() {
+		return freshWait
+	}
+	return n.patience()
+}
 
 // Barrier returns when the local state is as fresh as asked, and says what was
 // achieved: a Fresh read falls back to Local when no round comes in time.
@@ -38,7 +48,7 @@ func (n *Node) Barrier(ctx context.Context, c kv.Consistency) (kv.Consistency, e
 	if leads && n.alone.Load() {
 		return kv.Fresh, nil
 	}
-	ctx, cancel := context.WithTimeout(ctx, freshWait)
+	ctx, cancel := context.WithTimeout(ctx, n.freshLimit())
 	defer cancel()
 	var err error
 	if commit := n.commit.Load(); leads && n.leased() {

@@ -217,6 +217,43 @@ func TestIsolatedLeader(t *testing.T) {
 	lead.want(t, "k", "2")
 }
 
+// ADR 7: a Fresh read waits until a leader answers again, for longer than one of a
+// member that is cut off, and is not answered from the past.
+func TestFreshWaits(t *testing.T) {
+	g := newGroup(t, 2, 3)
+	m, lead := g.follower(), g.leader()
+	lead.mustPut(t, "k", "1")
+	g.isolate(m.id)
+	lead.mustPut(t, "k", "2")
+	type answer struct {
+		got kv.Consistency
+		err error
+	}
+	answers := make(chan answer, 1)
+	begin := time.Now()
+	go func() {
+		got, err := m.Barrier(within(t), kv.Fresh)
+		answers <- answer{got, err}
+	}()
+	eventually(t, "a read of who is cut off would have ended", func() bool { return time.Since(begin) > 2*freshWait })
+	g.heal()
+	if a := <-answers; a.got != kv.Fresh || a.err != nil {
+		t.Errorf("Barrier(Fresh) = %v, %v, want %v", a.got, a.err, kv.Fresh)
+	}
+	m.want(t, "k", "2")
+
+	g.isolate(m.id)
+	eventually(t, "the member is cut off", m.lost.Load)
+	if got := m.freshLimit(); got != freshWait {
+		t.Errorf("freshLimit() = %v, want %v", got, freshWait)
+	}
+	if got, err := m.Barrier(within(t), kv.Fresh); got != kv.Local || err != nil {
+		t.Errorf("Barrier(Fresh) of who is cut off = %v, %v, want %v", got, err, kv.Local)
+	}
+	g.heal()
+	eventually(t, "the member is back", func() bool { return !m.lost.Load() })
+}
+
 // REL-07: a follower that hears its leader but is not heard does not know
 // whether its write was taken, and says so.
 func TestOneWay(t *testing.T) {

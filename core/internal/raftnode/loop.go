@@ -78,7 +78,9 @@ func (n *Node) ticked() {
 	now := time.Now()
 	n.rounds.ticked(n, now)
 	n.unpark(now)
-	if n.leader.Load() == 0 && now.Sub(n.leaderless) >= n.grace() {
+	lost := n.leader.Load() == 0 && now.Sub(n.leaderless) >= n.grace()
+	n.lost.Store(lost)
+	if lost {
 		// Nobody who could answer is in sight, and what is in a log may be
 		// committed yet (STY-34).
 		n.waiters.failTerms(forever, fmt.Errorf("propose: %w: %w", kv.ErrUncertain, kv.ErrNoLeader))
@@ -189,6 +191,7 @@ func (n *Node) led(s *raft.SoftState) {
 	n.logger.Info("leader found", zap.String("member", name(s.Lead)), zap.Uint64("term", n.term.Load()), zap.Bool("self", n.leads))
 	n.found = true
 	n.heir.heard(time.Now())
+	n.lost.Store(false)
 	n.pressure.applied.broadcast()
 }
 

@@ -101,6 +101,7 @@ type Node struct {
 	heard    atomic.Pointer[time.Time] // word of the leader, to the second or so
 	gone     atomic.Pointer[departure] // the last one; nil: none
 	readOnly atomic.Bool
+	lost     atomic.Bool // there has been no leader for longer than the grace
 	pressure pressure
 
 	// The loop's own.
