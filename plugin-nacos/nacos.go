@@ -190,12 +190,30 @@ func (i *instance) Begun(ctx context.Context) error {
 	return i.Ready(ctx)
 }
 
-// Drain implements plugin.Drainer: parked polls are answered with nothing and
-// streams end, so that clients go elsewhere.
-func (i *instance) Drain(context.Context) error {
+// moveLimit is how long clients have to go elsewhere by themselves.
+const moveLimit = 3 * time.Second
+
+// Drain implements plugin.Drainer: where there are other members, clients are asked
+// to go there; then parked polls are answered with nothing, and streams end.
+func (i *instance) Drain(ctx context.Context) error {
+	if !i.stream.Draining() && i.others(ctx) {
+		part, cancel := context.WithTimeout(ctx, moveLimit)
+		i.stream.Move(part)
+		cancel()
+	}
 	i.polls.Drain()
 	i.stream.Drain()
 	return nil
+}
+
+// others says whether clients can go to another member.
+func (i *instance) others(ctx context.Context) bool {
+	self, err := i.cluster.Self(ctx)
+	if err != nil {
+		return false
+	}
+	all, err := i.cluster.Members(ctx)
+	return err == nil && slices.ContainsFunc(all, func(m *cluster.Member) bool { return m.ID != self.ID && m.State == cluster.Up })
 }
 
 // Shutdown implements plugin.Instance.

@@ -3,12 +3,18 @@ package configrpc_test
 import (
 	"encoding/json"
 	"maps"
+	"strings"
 	"testing"
+
+	"github.com/tidwall/gjson"
+	"google.golang.org/grpc/codes"
+	"google.golang.org/grpc/status"
 
 	"github.com/easynet-cn/batata/core/configstore"
 	"github.com/easynet-cn/batata/plugin-nacos/internal/authmap"
 	"github.com/easynet-cn/batata/plugin-nacos/internal/config"
 	"github.com/easynet-cn/batata/plugin-nacos/internal/stream/streamtest"
+	nacospb "github.com/easynet-cn/batata/proto/nacos"
 )
 
 // listen adds or removes one listener of group G and returns the answer.
@@ -96,14 +102,57 @@ func TestSameContentTellsNobody(t *testing.T) {
 	}
 }
 
+// NAC-CON-34: a server that is about to stop asks its clients to go, takes no new
+// ones and serves those who are there until they have gone.
+func TestMove(t *testing.T) {
+	r := newRig(t, authmap.Switches{})
+	c := r.connect(t, "10.0.0.1", nil)
+	if kind, body := c.Call("HealthCheckRequest", nil, []byte("{}")); !gjson.GetBytes(body, "success").Bool() {
+		t.Errorf("health = %s %s, want success", kind, body)
+	}
+	moved := make(chan struct{})
+	go func() { defer close(moved); r.server.Move(t.Context()) }()
+	asked := c.Next()
+	body := gjson.ParseBytes(asked.GetBody().GetValue())
+	if kind := asked.GetMetadata().GetType(); kind != "ConnectResetRequest" || !body.Get("serverIp").Exists() || !body.Get("serverPort").Exists() {
+		t.Errorf("was sent %s %s, want ConnectResetRequest with both keys (NAC-CON-35)", kind, body)
+	}
+	c.Acknowledge("ConnectResetResponse")
+
+	if got := c.listen("a", "", true); !strings.Contains(got, `"resultCode":200`) {
+		t.Errorf("listen on the old connection = %s, want success", got)
+	}
+	if kind, body := c.Call("HealthCheckRequest", nil, []byte("{}")); kind != "HealthCheckResponse" || gjson.GetBytes(body, "success").Bool() {
+		t.Errorf("health = %s %s, want a refusal: Go would stay", kind, body)
+	}
+	again := r.Dial(t, "10.0.0.1")
+	_, err := nacospb.NewRequestClient(again.Conn).Request(t.Context(), again.Payload("ServerCheckRequest", nil, []byte("{}")))
+	if status.Code(err) != codes.Unavailable {
+		t.Errorf("first call of a new client = %v, want code Unavailable", err)
+	}
+	select {
+	case <-moved:
+		t.Error("Move returned while a client is there")
+	default:
+	}
+	if err := c.Conn.Close(); err != nil {
+		t.Fatal(err)
+	}
+	<-moved
+	r.server.Drain()
+}
+
 // NAC-CON-08, 37: a server that drains ends the streams and forgets who listened,
-// and refuses who comes again.
+// and refuses who comes again. The streams end with an error: to the SDK of Python
+// 3.2.0 one that ends well is no reason to connect again.
 func TestDrain(t *testing.T) {
 	r := newRig(t, authmap.Switches{})
 	c := r.connect(t, "10.0.0.1", nil)
 	c.listen("a", "", true)
 	r.server.Drain()
-	c.Ended()
+	if err := c.End(); status.Code(err) != codes.Unavailable {
+		t.Errorf("the stream ended with %v, want code Unavailable", err)
+	}
 	if n := r.server.Count(); n != 0 {
 		t.Errorf("Count() = %d, want 0", n)
 	}
@@ -113,5 +162,7 @@ func TestDrain(t *testing.T) {
 	}
 	again := r.Dial(t, "10.0.0.1")
 	again.Send("ConnectionSetupRequest", []byte(`{"labels":{},"abilityTable":{}}`))
-	again.Ended()
+	if err := again.End(); status.Code(err) != codes.Unavailable {
+		t.Errorf("the stream of a new client ended with %v, want code Unavailable", err)
+	}
 }

@@ -144,7 +144,8 @@ func disconnected(c *stream.Conn) error {
 		"] connection already disconnect, can't register ephemeral instance. "}
 }
 
-// leave ends a client with all it registered.
+// leave ends a client with all it registered, unless it is the server that goes:
+// until it has gone it may be asked who is there.
 func (a *API) leave(c *stream.Conn, cl *client) {
 	a.mu.Lock()
 	delete(a.clients, c)
@@ -152,6 +153,9 @@ func (a *API) leave(c *stream.Conn, cl *client) {
 	cl.mu.Lock()
 	defer cl.mu.Unlock()
 	cl.gone = true
+	if a.server.Draining() {
+		return
+	}
 	const limit = 5 * time.Second
 	ctx, cancel := context.WithTimeout(context.Background(), limit)
 	defer cancel()

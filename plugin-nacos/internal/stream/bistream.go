@@ -16,6 +16,14 @@ func (s *Server) RequestBiStream(bi biStream) error {
 	if c == nil || !s.isReady(bi.Context()) {
 		return nil // NAC-CON-08: ended without a message
 	}
+	s.converse(bi, c)
+	if s.leaving() {
+		return errStops
+	}
+	return nil
+}
+
+func (s *Server) converse(bi biStream, c *Conn) {
 	r := reader{server: s, conn: c, owns: make(chan struct{}), over: make(chan struct{})}
 	go r.read(bi)
 	select {
@@ -29,7 +37,6 @@ func (s *Server) RequestBiStream(bi biStream) error {
 		c.close()
 	default:
 	}
-	return nil
 }
 
 // reader takes what a client sends on its stream, on a goroutine of its own that

@@ -180,9 +180,12 @@ func (s *Server) fail(kind string, h *Handler, c *Call, err error) Answer {
 	return Encode(h.Response, status)
 }
 
+// typeCheck is what a client asks first.
+const typeCheck = "ServerCheckRequest"
+
 // builtin are the types of the connection itself.
 func (s *Server) builtin() {
-	s.Handle("ServerCheckRequest", Handler{
+	s.Handle(typeCheck, Handler{
 		Response: "ServerCheckResponse", Unregistered: true,
 		Handle: func(_ context.Context, c *Call) (Answer, error) {
 			return Encode("ServerCheckResponse", struct {
@@ -192,10 +195,5 @@ func (s *Server) builtin() {
 			}{OK, c.Conn.id, true}), nil
 		},
 	})
-	s.Handle("HealthCheckRequest", Handler{
-		Response: "HealthCheckResponse",
-		Handle: func(context.Context, *Call) (Answer, error) {
-			return Encode("HealthCheckResponse", OK), nil
-		},
-	})
+	s.Handle("HealthCheckRequest", Handler{Response: "HealthCheckResponse", Handle: s.healthy})
 }

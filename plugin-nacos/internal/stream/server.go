@@ -50,8 +50,10 @@ type Server struct {
 	requests atomic.Uint64 // the last request id
 	address  string        // of this server, as pushes carry it
 
-	mu       sync.Mutex // guards conns and draining
+	mu       sync.Mutex // guards what follows
 	conns    map[*Conn]struct{}
+	moving   bool
+	gone     chan struct{} // closed with the last of conns; nil: nobody waits
 	draining bool
 }
 
@@ -95,11 +97,15 @@ var unary = grpc.ServiceDesc{ //nolint:gochecknoglobals // a constant
 
 type caller interface {
 	Call(ctx context.Context, p *nacospb.Payload) Answer
+	turnAway(ctx context.Context, kind string) error
 }
 
 func handleUnary(srv any, ctx context.Context, decode func(any) error, interceptor grpc.UnaryServerInterceptor) (any, error) { //nolint:revive // the form of grpc
 	p := new(nacospb.Payload)
 	if err := decode(p); err != nil {
+		return nil, err
+	}
+	if err := srv.(caller).turnAway(ctx, p.GetMetadata().GetType()); err != nil { //nolint:forcetypeassert // as registered
 		return nil, err
 	}
 	call := func(ctx context.Context, req any) (any, error) {
@@ -140,11 +146,11 @@ func (s *Server) Drain() {
 	}
 }
 
-// adopt notes a connection that registers; false while draining (NAC-CON-08),
+// adopt notes a connection that registers; false while clients are to go (NAC-CON-08),
 // and for a transport that ended meanwhile.
 func (s *Server) adopt(c *Conn) bool {
 	s.mu.Lock()
-	if s.draining {
+	if s.moving || s.draining {
 		s.mu.Unlock()
 		return false
 	}
@@ -161,6 +167,10 @@ func (s *Server) forget(c *Conn) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	delete(s.conns, c)
+	if s.gone != nil && len(s.conns) == 0 {
+		close(s.gone)
+		s.gone = nil
+	}
 }
 
 // drop ends a connection for what its client did not do.

@@ -24,10 +24,10 @@ func (h *Host) Stop(ctx context.Context, drain time.Duration) error {
 		close(h.stopping)
 		if h.accepting() {
 			step("drain", func() error { return pause(ctx, drain) })
+			step("answer parked requests", func() error { return h.drainPlugins(ctx) })
 			if h.settings.Retire != nil {
 				h.settings.Retire()
 			}
-			step("answer parked requests", func() error { return h.drainPlugins(ctx) })
 			step("close connections", func() error { return h.closeServers(ctx) })
 		}
 		for _, b := range h.bound {

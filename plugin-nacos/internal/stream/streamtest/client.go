@@ -61,6 +61,7 @@ type Client struct {
 
 	stream nacospb.BiRequestStream_RequestBiStreamClient
 	pushed chan *nacospb.Payload
+	end    error  // of the stream; read it when pushed is closed
 	lastID string // request id of the last push
 }
 
@@ -121,7 +122,7 @@ func (c *Client) Send(kind string, body []byte) {
 		}
 		const room = 1000 // more than any test leaves unread
 		c.stream, c.pushed = s, make(chan *nacospb.Payload, room)
-		go read(s, c.pushed)
+		go c.read()
 	}
 	if err := c.stream.Send(c.Payload(kind, nil, body)); err != nil {
 		c.T.Fatalf("Send(%s) = %v", kind, err)
@@ -129,16 +130,17 @@ func (c *Client) Send(kind string, body []byte) {
 }
 
 // read takes what the server sends until the stream ends.
-func read(s nacospb.BiRequestStream_RequestBiStreamClient, pushed chan<- *nacospb.Payload) {
-	defer close(pushed)
+func (c *Client) read() {
+	defer close(c.pushed)
 	for {
-		p, err := s.Recv()
+		p, err := c.stream.Recv()
 		if err != nil {
+			c.end = err
 			return
 		}
 		select {
-		case pushed <- p:
-		case <-s.Context().Done():
+		case c.pushed <- p:
+		case <-c.stream.Context().Done():
 			return
 		}
 	}
@@ -175,17 +177,21 @@ func (c *Client) Acknowledge(kind string) {
 func (c *Client) Pending() int { return len(c.pushed) }
 
 // Ended waits for the end of the stream; messages before it are dropped.
-func (c *Client) Ended() {
+func (c *Client) Ended() { _ = c.End() }
+
+// End is Ended, and returns what the stream ended with: io.EOF for status 0.
+func (c *Client) End() error {
 	c.T.Helper()
 	limit := time.After(Patience)
 	for {
 		select {
 		case _, ok := <-c.pushed:
 			if !ok {
-				return
+				return c.end
 			}
 		case <-limit:
 			c.T.Fatal("the stream goes on, want its end")
+			return nil
 		}
 	}
 }
