@@ -34,10 +34,10 @@ type suite struct {
 	http    *http.Client
 }
 
-func start(t *testing.T) *suite {
+func start(t *testing.T, sets ...string) *suite {
 	t.Helper()
 	s := &suite{
-		Cluster: members.Run(t, members.Options{}),
+		Cluster: members.Run(t, members.Options{Sets: sets}),
 		http:    &http.Client{Timeout: 5 * time.Second, Transport: &http.Transport{DisableKeepAlives: true}},
 	}
 	for _, k := range sdks {

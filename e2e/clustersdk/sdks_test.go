@@ -22,13 +22,22 @@ type sdk struct {
 	// answers for its instances; they are kept for about as long (ARC-A07), so
 	// they may be missing for a moment.
 	slowRedo bool
+	// shutsFirst: moving to another server, the SDK shuts its old channel a moment
+	// before calls use the new one; what it throws at a call that comes between.
+	shutsFirst string
+	// hasty: asked to move, the SDK does nothing (its handler takes an asynchronous
+	// lock as if it were a plain one); when the stream ends it tries a call for 0.3 s
+	// only and then throws, connected by then or not.
+	hasty bool
 }
+
+const shut = "Channel shutdown invoked"
 
 var sdks = []sdk{
 	{SDK: drive.Go("go-2.3.2", "go2"), roaming: 3, limited: "ConfigQueryRequest is limited", losesPush: true},
-	{SDK: drive.Java("java-3.2.1", "3.2.1-2026.03.30"), roaming: 2},
-	{SDK: drive.Java("java-2.5.1", "2.5.1"), roaming: 1},
-	{SDK: drive.Python("python-3.2.0", "3.2.0", "grpc_driver.py"), roaming: 1, losesPush: true, slowRedo: true},
+	{SDK: drive.Java("java-3.2.1", "3.2.1-2026.03.30"), roaming: 2, shutsFirst: shut},
+	{SDK: drive.Java("java-2.5.1", "2.5.1"), roaming: 1, shutsFirst: shut},
+	{SDK: drive.Python("python-3.2.0", "3.2.0", "grpc_driver.py"), roaming: 1, losesPush: true, slowRedo: true, hasty: true},
 }
 
 const (

@@ -15,6 +15,8 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"slices"
+	"strings"
 	"sync"
 	"syscall"
 	"testing"
@@ -196,6 +198,18 @@ func (d *Driver) send(c wire.Command, answer chan wire.Message) error {
 	defer d.writing.Unlock()
 	_, err = d.in.Write(append(line, '\n'))
 	return err
+}
+
+// Logged is the last line of the child's log that has all of these parts.
+func (d *Driver) Logged(parts ...string) (found string) {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	for line := range strings.Lines(d.log.String()) {
+		if !slices.ContainsFunc(parts, func(p string) bool { return !strings.Contains(line, p) }) {
+			found = line
+		}
+	}
+	return found
 }
 
 func (d *Driver) note(text string) { _, _ = logWriter{d}.Write([]byte(text)) }
