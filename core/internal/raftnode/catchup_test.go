@@ -66,6 +66,46 @@ func TestBehindCompaction(t *testing.T) {
 	}
 }
 
+// REL-11: a snapshot that breaks off, wherever, leaves the member as it was and
+// comes again, while others write on; what broke off leaves no file.
+func TestSnapshotTorn(t *testing.T) {
+	g := newGroup(t, 2, 3)
+	lead, late := g.leader(), g.follower()
+	id := late.id
+	lead.mustPut(t, "0", "before")
+	if _, err := late.Barrier(within(t), kv.Linearizable); err != nil {
+		t.Fatal(err)
+	}
+	g.stop(id)
+	large := strings.Repeat("x", 1<<20)
+	for i := range 8 {
+		lead.mustPut(t, fmt.Sprint("large", i), large)
+	}
+	for _, m := range g.members {
+		m.compact(t)
+	}
+	g.mu.Lock()
+	g.tear = []int64{0, 1, 100, 3 << 20, 7 << 20}
+	g.mu.Unlock()
+	l := startLoad(g, 2, lead)
+	late = g.run(id, nil)
+	late.want(t, "0", "before") // until it has all of the next one
+	eventually(t, "every attempt is made", func() bool {
+		g.mu.Lock()
+		defer g.mu.Unlock()
+		return len(g.tear) == 0
+	})
+	eventually(t, "it has caught up", func() bool { return late.count("n") > 0 })
+	l.more(t, 20)
+	l.check(t, late)
+	for i := range 8 {
+		late.want(t, fmt.Sprint("large", i), large)
+	}
+	if files, _ := filepath.Glob(filepath.Join(g.dirs[id], "state.db.*")); len(files) > 0 {
+		t.Errorf("files left: %v", files)
+	}
+}
+
 func (w *network) snapshots() int {
 	w.mu.Lock()
 	defer w.mu.Unlock()

@@ -30,6 +30,7 @@ type network struct {
 	mute   map[link]bool // proposals arrive, their answers do not
 	calls  int           // proposals that arrived
 	sent   int           // snapshots
+	tear   []int64       // after so many bytes each of the next snapshots breaks off
 	closed bool
 
 	ctx    context.Context
@@ -158,7 +159,7 @@ func (e *endpoint) sendSnapshot(m *raftpb.Message) {
 		return
 	}
 	if to != nil {
-		err = copySnapshot(e.ctx, me, to, m)
+		err = e.copySnapshot(me, to, m)
 	}
 	e.network.mu.Lock()
 	if err == nil {
@@ -168,21 +169,37 @@ func (e *endpoint) sendSnapshot(m *raftpb.Message) {
 	me.SnapshotSent(m.GetTo(), err)
 }
 
-func copySnapshot(ctx context.Context, from, to *Node, m *raftpb.Message) error {
-	s, err := from.OpenSnapshot(ctx)
+func (w *network) copySnapshot(from, to *Node, m *raftpb.Message) error {
+	s, err := from.OpenSnapshot(w.ctx)
 	if err != nil {
 		return err
 	}
 	defer func() { _ = s.Close() }()
-	r, w := io.Pipe()
+	r, out := io.Pipe()
 	go func() {
-		_, err := s.WriteTo(w)
-		w.CloseWithError(err)
+		_, err := s.WriteTo(out)
+		out.CloseWithError(err)
 	}()
-	err = to.ReceiveSnapshot(ctx, SnapshotMessage(m, s.Meta()), r)
+	err = to.ReceiveSnapshot(w.ctx, SnapshotMessage(m, s.Meta()), w.torn(r))
 	r.CloseWithError(io.ErrClosedPipe)
 	return err
 }
+
+// torn is a connection that may break off, as the next of tear says.
+func (w *network) torn(r io.Reader) io.Reader {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	if len(w.tear) == 0 {
+		return r
+	}
+	n := w.tear[0]
+	w.tear = w.tear[1:]
+	return io.MultiReader(io.LimitReader(r, n), brokenReader{})
+}
+
+type brokenReader struct{}
+
+func (brokenReader) Read([]byte) (int, error) { return 0, errors.New("connection lost") }
 
 func (e *endpoint) Propose(ctx context.Context, to uint64, b *Batch) (Verdict, error) {
 	n := e.reach(link{e.id, to})
