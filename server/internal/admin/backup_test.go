@@ -5,10 +5,13 @@ import (
 	"context"
 	"errors"
 	"io"
+	"net/http"
+	"net/http/httptest"
 	"os"
 	"path/filepath"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/easynet-cn/batata/core"
 	"github.com/easynet-cn/batata/core/cluster"
@@ -88,5 +91,46 @@ func TestBackup(t *testing.T) {
 	// Default deny: the right to it is the right to the socket, which is its owner's alone.
 	if mode, err := os.Stat(filepath.Join(refused, socketName)); err != nil || mode.Mode().Perm() != 0o600 {
 		t.Errorf("mode of the socket = %v, %v, want 0600", mode.Mode(), err)
+	}
+}
+
+// ticking gives a piece each tick.
+type ticking struct {
+	tick *time.Ticker
+	left int
+}
+
+func (c *ticking) Backup(context.Context) (cluster.Chunks, error) { return c, nil }
+func (c *ticking) Close() error                                   { return nil }
+func (c *ticking) Next(ctx context.Context) ([]byte, error) {
+	if c.left == 0 {
+		return nil, io.EOF
+	}
+	c.left--
+	<-c.tick.C
+	return make([]byte, tickSize), ctx.Err()
+}
+
+// tickSize is more than the server keeps before it writes.
+const tickSize = 64 << 10
+
+// A backup may take longer than the server allows any other answer.
+func TestBackupOutlivesTimeouts(t *testing.T) {
+	const limit, pieces = 200 * time.Millisecond, 10
+	c := &ticking{tick: time.NewTicker(limit / 4), left: pieces}
+	defer c.tick.Stop()
+	mux := http.NewServeMux()
+	backupRoute(mux, c)
+	s := httptest.NewUnstartedServer(mux)
+	s.Config.ReadTimeout, s.Config.WriteTimeout = limit, limit
+	s.Start()
+	defer s.Close()
+	resp, err := s.Client().Post(s.URL+backupPath, "", http.NoBody)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer resp.Body.Close()
+	if b, err := io.ReadAll(resp.Body); err != nil || len(b) != pieces*tickSize {
+		t.Errorf("answer = %d bytes, %v, want %d", len(b), err, pieces*tickSize)
 	}
 }
