@@ -41,7 +41,7 @@ func (s *Service) publish(ctx context.Context, c Client, k registry.ServiceKey, 
 		return conflict(k, Persistent, verb, Ephemeral)
 	}
 	rs := s.registrations(c, k, ins, snap)
-	defer s.stripes.lock(c)()
+	defer s.stripes.lock(c).unlock()
 	err = s.ephemeral.Publish(ctx, c.publisher(), registry.ReplaceService, rs)
 	if errors.Is(err, kv.ErrNotFound) { // its first
 		if err = s.open(ctx, c); err == nil {
@@ -104,7 +104,7 @@ func (s *Service) open(ctx context.Context, c Client) error {
 // nothing is success (NAC-NAM-22).
 func (s *Service) Deregister(ctx context.Context, c Client, k registry.ServiceKey) error {
 	p := c.publisher()
-	defer s.stripes.lock(c)()
+	defer s.stripes.lock(c).unlock()
 	err := s.ephemeral.Withdraw(ctx, p, []registry.InstanceKey{{Publisher: p, Service: k}})
 	if errors.Is(err, kv.ErrNotFound) {
 		return nil

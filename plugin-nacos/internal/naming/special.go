@@ -2,6 +2,7 @@ package naming
 
 import (
 	"context"
+	"strings"
 	"sync"
 
 	"github.com/easynet-cn/batata/core/registry"
@@ -35,7 +36,10 @@ func (s *special) note(k registry.ServiceKey) {
 	if s.keys == nil {
 		s.keys = map[registry.ServiceKey]struct{}{}
 	}
-	s.keys[k] = struct{}{}
+	if _, there := s.keys[k]; !there { // k may be part of a request
+		k.Namespace, k.Group, k.Name = strings.Clone(k.Namespace), strings.Clone(k.Group), strings.Clone(k.Name)
+		s.keys[k] = struct{}{}
+	}
 }
 
 func (s *special) load() {

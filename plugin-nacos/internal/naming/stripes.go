@@ -12,13 +12,21 @@ type stripes struct{ locks [64]sync.Mutex }
 
 var stripeSeed = maphash.MakeSeed() //nolint:gochecknoglobals // a constant of the process
 
-// lock locks a client and returns what unlocks it; connections have a lock of
-// their own.
-func (s *stripes) lock(c Client) (unlock func()) {
+// lock locks a client; connections have a lock of their own.
+func (s *stripes) lock(c Client) held {
 	if !c.Beats {
-		return func() {}
+		return held{}
 	}
 	l := &s.locks[maphash.String(stripeSeed, c.ID)%uint64(len(s.locks))]
 	l.Lock()
-	return l.Unlock
+	return held{l}
+}
+
+// held is the lock of a client, to be unlocked.
+type held struct{ lock *sync.Mutex }
+
+func (h held) unlock() {
+	if h.lock != nil {
+		h.lock.Unlock()
+	}
 }

@@ -45,7 +45,7 @@ func (a *API) beat(g generation) handler {
 			}
 			in.NoID = g != v1
 			b.Full = &in
-			out, err = a.Naming.Beat(c.Context(), r.ownKey(), b)
+			out, err = a.Naming.Beat(c.Context(), r.key, b)
 		}
 		if err != nil {
 			return err

@@ -6,6 +6,7 @@ import (
 	"context"
 	"net/http"
 	"net/http/httptest"
+	"strconv"
 	"sync"
 	"testing"
 
@@ -35,16 +36,16 @@ type stand struct {
 }
 
 // rig is a stand with ten instances of a service.
-func rig(t *testing.T) *stand {
-	t.Helper()
-	node, err := core.Start(t.Context(), core.Config{DataDir: t.TempDir(), Durability: core.OS})
+func rig(tb testing.TB) *stand {
+	tb.Helper()
+	node, err := core.Start(tb.Context(), core.Config{DataDir: tb.TempDir(), Durability: core.OS})
 	if err != nil {
-		t.Fatalf("Start() = %v", err)
+		tb.Fatalf("Start() = %v", err)
 	}
-	t.Cleanup(func() { _ = node.Close() })
-	c, err := node.Attach(t.Context(), "nacos", nil)
+	tb.Cleanup(func() { _ = node.Close() })
+	c, err := node.Attach(tb.Context(), "nacos", nil)
 	if err != nil {
-		t.Fatalf("Attach() = %v", err)
+		tb.Fatalf("Attach() = %v", err)
 	}
 	services := naming.New(naming.Settings{
 		Catalog: c.Registry(), Ephemeral: c.Ephemeral(), Store: c.KV(), Committer: c.Txn(), Owner: "nacos",
@@ -56,26 +57,26 @@ func rig(t *testing.T) *stand {
 	}).Routes()...)
 	for port := range uint16(10) {
 		in := naming.NewInstance("10.0.0.1", 8000+port)
-		if err := services.Register(t.Context(), naming.Address(in.IP, in.Port), naming.Key("", "", "s"), in); err != nil {
-			t.Fatalf("Register() = %v", err)
+		if err := services.Register(tb.Context(), naming.Address(in.IP, in.Port), naming.Key("", "", "s"), in); err != nil {
+			tb.Fatalf("Register() = %v", err)
 		}
 	}
 	return &stand{router, services}
 }
 
 // follow lets the worker of the plugin follow the changes.
-func follow(t *testing.T, s *stand) {
-	t.Helper()
+func follow(tb testing.TB, s *stand) {
+	tb.Helper()
 	following := make(chan struct{})
 	s.services.OnReset(sync.OnceFunc(func() { close(following) }))
-	ctx, stop := context.WithCancel(t.Context())
+	ctx, stop := context.WithCancel(tb.Context())
 	var worker sync.WaitGroup
 	worker.Go(func() {
 		if err := s.services.Run(ctx); err != nil {
-			t.Errorf("Run() = %v", err)
+			tb.Errorf("Run() = %v", err)
 		}
 	})
-	t.Cleanup(func() { stop(); worker.Wait() })
+	tb.Cleanup(func() { stop(); worker.Wait() })
 	<-following
 }
 
@@ -106,5 +107,27 @@ func TestBudgetNaming(t *testing.T) {
 		if n > c.budget {
 			t.Errorf("%s %s makes %.0f allocations, want at most %.0f", c.method, c.target, n, c.budget)
 		}
+	}
+}
+
+// ENG-24, GOAL-08: a registration that changes the instance of a client, from the
+// form to the registry; without the server's own allocations for a request.
+func TestBudgetRegister(t *testing.T) {
+	router := rig(t)
+	f := newForm(t, http.MethodPost, "/nacos/v1/ns/instance", "serviceName=s&groupName=DEFAULT_GROUP&ip=10.1.0.1&port=8080&ephemeral=true&weight=1000")
+	w := &sink{header: http.Header{}}
+	weight := int64(1000)
+	n := testing.AllocsPerRun(1000, func() {
+		clear(w.header)
+		weight++
+		strconv.AppendInt(f.text[:len(f.text)-4], weight, 10)
+		router.ServeHTTP(w, f.again())
+	})
+	if w.status != http.StatusOK {
+		t.Fatalf("it answered %d", w.status)
+	}
+	const budget = 10
+	if n > budget {
+		t.Errorf("a registration makes %.0f allocations, want at most %d", n, budget)
 	}
 }

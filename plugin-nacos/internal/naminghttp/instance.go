@@ -33,9 +33,9 @@ func (a *API) enter(r *request) error {
 		return err
 	}
 	if ephemeral {
-		err = a.Naming.Register(r.Context(), naming.Address(in.IP, in.Port), r.ownKey(), in)
+		err = a.Naming.Register(r.Context(), naming.Address(in.IP, in.Port), r.key, in)
 	} else {
-		err = a.Naming.RegisterPersistent(r.Context(), r.Actor(), r.ownKey(), in)
+		err = a.Naming.RegisterPersistent(r.Context(), r.Actor(), r.key, in)
 	}
 	if err != nil {
 		return err
@@ -81,7 +81,7 @@ func (a *API) update(g generation) handler {
 		if err != nil {
 			return err
 		}
-		if err := a.Naming.Update(c.Context(), c.Actor(), r.ownKey(), in); err != nil {
+		if err := a.Naming.Update(c.Context(), c.Actor(), r.key, in); err != nil {
 			return err
 		}
 		return r.done()

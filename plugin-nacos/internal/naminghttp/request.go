@@ -214,15 +214,15 @@ func (r *request) target() (naming.Target, error) {
 	return naming.Target{IP: r.text("ip"), Port: port, Cluster: r.cluster()}, err
 }
 
-// instance reads an instance with the defaults of NAC-H1N-01. It does not hold on
-// to the request, which may be large.
+// instance reads an instance with the defaults of NAC-H1N-01. Like the key it is part
+// of the request, which may be large: who keeps some of it makes a copy, as core does.
 func (r *request) instance() (naming.Instance, error) {
 	t, err := r.target()
 	if err != nil {
 		return naming.Instance{}, err
 	}
-	in := naming.NewInstance(strings.Clone(t.IP), t.Port)
-	in.Cluster = strings.Clone(t.Cluster)
+	in := naming.NewInstance(t.IP, t.Port)
+	in.Cluster = t.Cluster
 	in.NoID = r.gen != v1 // NAC-NAM-01
 	if in.Metadata, err = r.instanceMetadata(); err != nil {
 		return in, err
