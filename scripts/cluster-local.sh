@@ -6,13 +6,15 @@
 #   scripts/cluster-local.sh            start, or go on with the data there is
 #   scripts/cluster-local.sh --fresh    forget the data first
 #
+# LOCAL_CLUSTER_DIR and LOCAL_CLUSTER_PORT name another folder and main port.
+#
 # Then, in another terminal:
 #   bin/batata cluster list --data-dir data/cluster/1
 set -euo pipefail
 cd "$(dirname "$0")/.."
 
-dir=${CLUSTER_DIR:-data/cluster}
-base=${CLUSTER_PORT:-8848}
+dir=${LOCAL_CLUSTER_DIR:-data/cluster}
+base=${LOCAL_CLUSTER_PORT:-8848}
 [[ ${1:-} == --fresh ]] && rm -rf "$dir"
 [[ -x bin/batata ]] || make build
 mkdir -p "$dir"
@@ -27,7 +29,8 @@ stop() {
   for pid in "${pids[@]}"; do kill "$pid" 2>/dev/null || true; done
   wait "${pids[@]}" 2>/dev/null || true
 }
-trap stop INT TERM EXIT
+trap 'stop; exit 0' INT TERM
+trap stop EXIT
 
 for i in 1 2 3; do
   BATATA_CLUSTER_SECRET_FILE=$dir/secret bin/batata server --data-dir "$dir/$i" \
