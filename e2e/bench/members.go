@@ -1,5 +1,11 @@
 package main
 
+import "time"
+
+// warmUp is how long each cluster is written to before the first row: members
+// that have just formed one still fill the first segments of their logs.
+const warmUp = 3 * time.Second
+
 // overAll opens a row's connections on all members of a cluster, as many on each:
 // what clients do that know all addresses. A member that follows passes on what
 // it is asked to write.
@@ -54,5 +60,25 @@ func (s *setup) trios(rep *report) error {
 	if s.o.server == "" {
 		return nil
 	}
-	return s.rows(&rep.trios, trioRows(), s.upTrios)
+	return s.rows(&rep.trios, trioRows(), func() error {
+		if err := s.upTrios(); err != nil {
+			return err
+		}
+		for t, open := range map[*target]opener{s.servers[0]: openPublish(small), s.ceilings[etcdTrio]: openPut(small)} {
+			if err := s.warm(t, overAll(open)); err != nil {
+				return err
+			}
+		}
+		return nil
+	})
+}
+
+func (s *setup) warm(t *target, open opener) error {
+	cs, err := open(s, t, 64)
+	if err != nil {
+		return err
+	}
+	defer closeAll(cs)
+	_, err = drive(s.ctx, cs, warmUp, t.cpu)
+	return err
 }
