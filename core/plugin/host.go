@@ -101,6 +101,35 @@ type RPC struct {
 	Conn func(ctx context.Context, remote net.Addr) (context.Context, func())
 }
 
+// Detacher is implemented by the grpc.ServerStream of hosts on which a stream can go
+// on without a goroutine of its handler: for clients by the thousand that mostly
+// wait. A host need not have it; the handler then stays as usual.
+type Detacher interface {
+	// Detach takes the stream from its handler, which must return nil soon, and must
+	// not receive from the stream any more. r is told nothing before that.
+	Detach(r Receiver) Detached
+}
+
+// Receiver is told what happens to a detached stream, one call at a time. It must
+// return quickly: other calls of the connection wait meanwhile.
+type Receiver interface {
+	// Receive takes the next message, which decode reads. An error ends the stream.
+	Receive(decode func(any) error) error
+	// Writable follows once each Send that was the last for a while.
+	Writable()
+	// Over comes last: the client has said everything, or the stream has ended.
+	Over()
+}
+
+// Detached is a stream without a handler. It is safe for concurrent use.
+type Detached interface {
+	// Send queues a message, which must not change, and never waits for the client.
+	// Without more it takes nothing: send again when Writable was called.
+	Send(m any) (more bool, err error)
+	// End ends the stream with a status; nil is OK.
+	End(err error)
+}
+
 // PeerHandler answers one call of the member from.
 type PeerHandler func(ctx context.Context, from uint64, body []byte) ([]byte, error)
 

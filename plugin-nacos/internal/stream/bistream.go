@@ -6,6 +6,7 @@ import (
 	"go.uber.org/zap"
 	"google.golang.org/grpc"
 
+	"github.com/easynet-cn/batata/core/plugin"
 	nacospb "github.com/easynet-cn/batata/proto/nacos"
 )
 
@@ -16,15 +17,26 @@ func (s *Server) RequestBiStream(bi biStream) error {
 	if c == nil || !s.isReady(bi.Context()) {
 		return nil // NAC-CON-08: ended without a message
 	}
-	s.converse(bi, c)
+	r := &reader{server: s, conn: c}
+	if r.detach(bi) {
+		return nil
+	}
+	r.converse(bi)
+	return s.farewell()
+}
+
+// farewell is what a stream ends with.
+func (s *Server) farewell() error {
 	if s.leaving() {
 		return errStops
 	}
 	return nil
 }
 
-func (s *Server) converse(bi biStream, c *Conn) {
-	r := reader{server: s, conn: c, owns: make(chan struct{}), over: make(chan struct{})}
+// converse serves a stream on the goroutine of its handler.
+func (r *reader) converse(bi biStream) {
+	c := r.conn
+	r.owns, r.over = make(chan struct{}), make(chan struct{})
 	go r.read(bi)
 	select {
 	case <-r.owns:
@@ -39,13 +51,27 @@ func (s *Server) converse(bi biStream, c *Conn) {
 	}
 }
 
-// reader takes what a client sends on its stream, on a goroutine of its own that
-// ends with the stream.
+// reader takes what a client sends on its stream: as a receiver of hosts that have
+// none but that, else on a goroutine of its own that ends with the stream.
 type reader struct {
 	server *Server
 	conn   *Conn
-	owns   chan struct{} // closed when this stream registered the connection
-	over   chan struct{} // closed when nothing more comes
+
+	line  plugin.Detached // nil: it has a goroutine
+	owner bool            // this stream registered the connection
+
+	owns chan struct{} // closed when this stream registered the connection
+	over chan struct{} // closed when nothing more comes
+}
+
+// registered notes that this stream is that of the connection.
+func (r *reader) registered() {
+	if r.line == nil {
+		close(r.owns)
+		return
+	}
+	r.owner = true
+	r.conn.join(r.line)
 }
 
 func (r *reader) read(bi biStream) {
@@ -81,7 +107,7 @@ func (r *reader) receive(p *nacospb.Payload) error {
 				c.close()
 				return errRefused
 			}
-			close(r.owns)
+			r.registered()
 			s.logger.Debug("client registered", zap.String("connection", c.id), zap.String("version", setup.Version))
 		}
 		c.touch()

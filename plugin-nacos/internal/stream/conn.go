@@ -10,6 +10,7 @@ import (
 
 	"github.com/tidwall/gjson"
 
+	"github.com/easynet-cn/batata/core/plugin"
 	nacospb "github.com/easynet-cn/batata/proto/nacos"
 )
 
@@ -31,6 +32,12 @@ type Conn struct {
 	timer   *time.Timer   // wakes for what is due; nil until something was sent
 	wake    chan struct{} // capacity 1: the writer looks at the queue again
 	done    chan struct{} // closed with the connection
+
+	// Of streams without a goroutine.
+	lines   []plugin.Detached // that are open
+	line    plugin.Detached   // that is written to; nil: there is none yet
+	pumping bool              // the pushers have it
+	slow    bool              // line takes nothing until it says so
 }
 
 // Setup is what a client said when it registered; it does not change.
@@ -98,12 +105,15 @@ func (c *Conn) close() {
 		return
 	}
 	c.closed = true
-	closers := c.closers
-	c.closers, c.queue = nil, queue{}
+	closers, lines := c.closers, c.lines
+	c.closers, c.lines, c.queue = nil, nil, queue{}
 	c.arm(0)
 	close(c.done)
 	c.mu.Unlock()
 	c.server.forget(c)
+	for _, l := range lines {
+		l.End(c.server.farewell())
+	}
 	for _, f := range closers {
 		f()
 	}

@@ -41,6 +41,17 @@ func (c *Conn) send(m *message) {
 }
 
 func (c *Conn) look() {
+	c.mu.Lock()
+	detached := c.line != nil
+	pump := detached && !c.pumping && !c.slow && !c.closed
+	c.pumping = c.pumping || pump
+	c.mu.Unlock()
+	if pump {
+		c.server.pushers.add(c)
+	}
+	if detached {
+		return
+	}
 	select {
 	case c.wake <- struct{}{}:
 	default: // it will look anyway

@@ -48,7 +48,8 @@ type Server struct {
 	setupAck []byte
 	handlers map[string]Handler
 	requests atomic.Uint64 // the last request id
-	address  string        // of this server, as pushes carry it
+	pushers  pushers
+	address  string // of this server, as pushes carry it
 
 	mu       sync.Mutex // guards what follows
 	conns    map[*Conn]struct{}
@@ -71,6 +72,7 @@ func New(s Settings) (*Server, error) {
 		handlers: map[string]Handler{}, conns: map[*Conn]struct{}{},
 	}
 	out.meters, err = newMeters(s.Metrics, out.Count)
+	out.pushers.ended.L = &out.pushers.mu
 	out.builtin()
 	return out, err
 }
@@ -144,6 +146,7 @@ func (s *Server) Drain() {
 	for _, c := range s.Conns() {
 		c.close()
 	}
+	s.pushers.wait()
 }
 
 // adopt notes a connection that registers; false while clients are to go (NAC-CON-08),

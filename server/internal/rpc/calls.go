@@ -299,7 +299,7 @@ func (s *stream) whole() bool {
 		s.refuse(codes.Internal, "the message is cut off")
 	case s.method.stream != nil:
 		s.arrived()
-		return !s.running
+		return !s.running && s.receiver == nil
 	case !s.complete:
 		s.refuse(codes.Internal, "no message")
 	default:
@@ -318,4 +318,5 @@ func (s *stream) refuse(c codes.Code, message string) {
 		return
 	}
 	s.end(st)
+	s.conn.list(s)
 }

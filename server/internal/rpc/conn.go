@@ -48,6 +48,7 @@ type conn struct {
 	writer // what goes out; has the lock for everything below
 
 	streams  []*stream // that are open
+	told     []*stream // whose receiver is to be told
 	orphans  int       // handlers of streams that are not
 	last     uint32    // stream
 	received int64     // window that the client has left

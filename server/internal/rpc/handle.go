@@ -52,9 +52,12 @@ func (s *stream) done(parts mem.BufferSlice, err error) {
 	c := s.conn
 	c.mu.Lock()
 	s.running = false
-	if s.gone {
+	left := s.receiver != nil && err == nil
+	c.list(s)
+	switch {
+	case s.gone:
 		c.orphans--
-	} else {
+	case !left:
 		if s.method.unary != nil && err == nil {
 			s.out.add(parts)
 		}
@@ -62,7 +65,9 @@ func (s *stream) done(parts mem.BufferSlice, err error) {
 		s.end(st)
 	}
 	c.flush()
-	s.call.cancel(context.Canceled)
+	if !left {
+		s.call.cancel(context.Canceled)
+	}
 }
 
 func statusOf(err error) *status.Status {

@@ -43,6 +43,8 @@ type stream struct {
 	failure  *status.Status
 	came     chan struct{} // capacity 1: something changed above; nil: nobody waits
 
+	detached
+
 	// What goes.
 	window   int64
 	out      outgoing
@@ -185,10 +187,19 @@ func (s *stream) deliver() {
 }
 
 // arrived wakes the handler.
-func (s *stream) arrived() { signal(s.came) }
+func (s *stream) arrived() {
+	signal(s.came)
+	s.conn.list(s)
+}
 
 // writable wakes the handler.
-func (s *stream) writable() { signal(s.went) }
+func (s *stream) writable() {
+	signal(s.went)
+	if s.starved {
+		s.starved, s.free = false, true
+		s.conn.list(s)
+	}
+}
 
 func signal(c chan struct{}) {
 	select {
@@ -213,7 +224,7 @@ func (s *stream) lost(error) {
 	s.conn.mu.Lock()
 	s.arrived()
 	s.writable()
-	s.conn.mu.Unlock()
+	s.conn.flush()
 }
 
 // Context implements grpc.ServerStream.
@@ -236,20 +247,20 @@ func (s *stream) RecvMsg(m any) error {
 		case failure != nil:
 			return failure.Err()
 		case gone:
-			return s.over()
+			return s.finishedError()
 		case closed:
 			return io.EOF
 		}
 		select {
 		case <-s.came:
 		case <-s.call.Done():
-			return s.over()
+			return s.finishedError()
 		}
 	}
 }
 
-// over is why nothing more comes or goes.
-func (s *stream) over() error {
+// finishedError is why nothing more comes or goes.
+func (s *stream) finishedError() error {
 	if err := s.call.Err(); err != nil {
 		return status.FromContextError(err).Err() //nolint:wrapcheck // what handlers expect
 	}
@@ -258,7 +269,13 @@ func (s *stream) over() error {
 
 // takeMessage reads the first message; the lock is held, and is not afterwards.
 func (s *stream) takeMessage(m any) error {
-	c := s.conn
+	b := s.pop()
+	s.conn.flush()
+	return s.decode(b, m)
+}
+
+// pop takes the first message; the lock is held.
+func (s *stream) pop() []byte {
 	b := s.inbox[0]
 	s.inbox[0] = nil
 	if s.inbox = s.inbox[1:]; len(s.inbox) == 0 {
@@ -270,8 +287,7 @@ func (s *stream) takeMessage(m any) error {
 		s.hold(-n)
 		s.credit()
 	}
-	c.flush()
-	return s.decode(b, m)
+	return b
 }
 
 func (s *stream) decode(b []byte, m any) error {
@@ -308,7 +324,7 @@ func (s *stream) SendMsg(m any) error {
 		switch {
 		case s.gone || s.ending:
 			c.mu.Unlock()
-			return s.over()
+			return s.finishedError()
 		case s.out.total < sendLimit:
 			s.out.add(parts)
 			c.calm.earn()
@@ -323,7 +339,7 @@ func (s *stream) SendMsg(m any) error {
 		select {
 		case <-s.went:
 		case <-s.call.Done():
-			return s.over()
+			return s.finishedError()
 		}
 	}
 }

@@ -85,9 +85,13 @@ func (c *conn) flush() {
 		}
 		if c.writing || c.dead || c.size() == 0 {
 			over := !c.writing && !c.dead && c.leaving == refusing && len(c.streams) == 0
+			tell := len(c.told) > 0
 			c.mu.Unlock()
 			if over {
 				c.cut()
+			}
+			if tell {
+				c.tellAll()
 			}
 			return
 		}
@@ -218,6 +222,7 @@ func (c *conn) drain() {
 		}
 		c.sent, c.out = c.out, batch{}
 		c.mu.Unlock()
+		c.tellAll()
 	}
 }
 

@@ -1,0 +1,138 @@
+package rpc
+
+import (
+	"errors"
+	"io"
+	"net"
+	"testing"
+
+	"google.golang.org/grpc"
+	"google.golang.org/grpc/codes"
+	"google.golang.org/grpc/status"
+	"google.golang.org/protobuf/types/known/wrapperspb"
+
+	"github.com/easynet-cn/batata/core/plugin"
+)
+
+// line is a receiver whose parts a test can replace.
+type line struct {
+	plugin.Detached
+	receive  func(*line, string) error
+	writable chan struct{}
+	over     chan struct{}
+}
+
+func (l *line) Receive(decode func(any) error) error {
+	v := new(value)
+	if err := decode(v); err != nil {
+		return err
+	}
+	return l.receive(l, string(v.GetValue()))
+}
+
+func (l *line) Writable() { l.writable <- struct{}{} }
+func (l *line) Over()     { close(l.over) }
+
+// detaching serves streams that leave their handler.
+func detaching(t *testing.T, receive func(*line, string) error) (*Server, string, chan *line) {
+	t.Helper()
+	lines := make(chan *line, 16)
+	s, addr := serve(t, &service{stream: func(st grpc.ServerStream) error {
+		l := &line{receive: receive, writable: make(chan struct{}, 16), over: make(chan struct{})}
+		l.Detached = st.(plugin.Detacher).Detach(l)
+		lines <- l
+		return nil
+	}})
+	return s, addr, lines
+}
+
+func echoLine(l *line, in string) error {
+	if in == "panic" {
+		panic("boom")
+	}
+	if in == "end" {
+		l.End(status.Error(codes.Aborted, "as asked"))
+		return nil
+	}
+	if in == "fail" {
+		return status.Error(codes.DataLoss, "as asked")
+	}
+	_, err := l.Send(wrapperspb.Bytes([]byte(in)))
+	return err
+}
+
+// A stream goes on without its handler: messages in order, the end of either side.
+func TestDetach(t *testing.T) {
+	_, addr, lines := detaching(t, echoLine)
+	conn := dial(t, addr)
+	for last, want := range map[string]codes.Code{"": codes.OK, "end": codes.Aborted, "fail": codes.DataLoss, "panic": codes.Internal} {
+		st, err := conn.NewStream(patient(t), bidi, streamPath)
+		if err != nil {
+			t.Fatal(err)
+		}
+		for _, in := range []string{"a", "b", string(pattern(100 << 10)), "c"} {
+			if err := st.SendMsg(wrapperspb.Bytes([]byte(in))); err != nil {
+				t.Fatal(err)
+			}
+		}
+		for _, in := range []string{"a", "b", string(pattern(100 << 10)), "c"} {
+			out := new(value)
+			if err := st.RecvMsg(out); err != nil || string(out.GetValue()) != in {
+				t.Fatalf("RecvMsg() = %d bytes, %v, want %d", len(out.GetValue()), err, len(in))
+			}
+		}
+		l := <-lines
+		if last == "" {
+			_ = st.CloseSend()
+			<-l.over
+			l.End(nil)
+		} else if err := st.SendMsg(wrapperspb.Bytes([]byte(last))); err != nil {
+			t.Fatal(err)
+		}
+		err = st.RecvMsg(new(value))
+		if errors.Is(err, io.EOF) {
+			err = nil
+		}
+		if status.Code(err) != want {
+			t.Errorf("after %q the stream ends with %v, want %v", last, err, want)
+		}
+		<-l.over
+		if _, err := l.Send(wrapperspb.Bytes([]byte("late"))); err == nil {
+			t.Error("Send() on a stream that is over = nil error")
+		}
+	}
+}
+
+// Send never waits for a client: one that takes nothing is told of, and when it
+// takes something the sender is told too. The end of a connection is that of its
+// streams.
+func TestDetachSlow(t *testing.T) {
+	_, addr, lines := detaching(t, echoLine)
+	w := newSilent(t, addr)
+	w.write(t, appendSetting(appendFrame([]byte(preface), 6, kindSettings, 0, 0), settingWindow, 1000))
+	w.open(t)
+	l := <-lines
+	sent := 0
+	for more := true; more; sent++ {
+		var err error
+		if more, err = l.Send(wrapperspb.Bytes(pattern(10 << 10))); err != nil {
+			t.Fatal(err)
+		}
+		if sent > 100 {
+			t.Fatal("a client without a window is sent without end")
+		}
+	}
+	select {
+	case <-l.writable:
+		t.Fatal("Writable() although the client took nothing")
+	default:
+	}
+	w.write(t, appendWindow(appendWindow(nil, 0, 1<<20), 1, 1<<20))
+	<-l.writable
+	if more, err := l.Send(wrapperspb.Bytes([]byte("x"))); !more || err != nil {
+		t.Errorf("Send() to a client that reads = %t, %v", more, err)
+	}
+	_ = w.Conn.(*net.TCPConn).SetLinger(0)
+	_ = w.Close()
+	<-l.over
+}
