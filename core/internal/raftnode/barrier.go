@@ -19,7 +19,7 @@ type barrier struct {
 
 // freshWait is how long a Fresh read of a member that is cut off waits for its
 // round: somebody may just come back (ARC-R08). Others wait out a change of the
-// leader, so that it does not show (ADR 7).
+// leader, so that it does not show (ADR 8).
 const freshWait = 50 * time.Millisecond
 
 // freshLimit is how long a Fresh read waits now.

@@ -217,7 +217,7 @@ func TestIsolatedLeader(t *testing.T) {
 	lead.want(t, "k", "2")
 }
 
-// ADR 7: a Fresh read waits until a leader answers again, for longer than one of a
+// ADR 8: a Fresh read waits until a leader answers again, for longer than one of a
 // member that is cut off, and is not answered from the past.
 func TestFreshWaits(t *testing.T) {
 	g := newGroup(t, 2, 3)
