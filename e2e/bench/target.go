@@ -139,35 +139,45 @@ func peer(name, how string) maker {
 	if strings.HasPrefix(how, "http://") {
 		return maker{name, func(context.Context, string) (*target, error) { return &target{name: name, url: how}, nil }}
 	}
-	return maker{name, func(ctx context.Context, dir string) (*target, error) {
-		port, err := freePair()
-		if err != nil {
-			return nil, err
+	return maker{name, func(ctx context.Context, dir string) (t *target, err error) {
+		for attempt := range 3 { // some serve nothing when they start, now and then
+			t, err = startPeer(ctx, name, how, filepath.Join(dir, fmt.Sprintf("%s-%d", name, attempt)))
+			if err == nil || ctx.Err() != nil {
+				return t, err
+			}
+			fmt.Fprintln(os.Stderr, "bench:", err)
 		}
-		data := filepath.Join(dir, name)
-		if err := os.MkdirAll(data, 0o700); err != nil {
-			return nil, err
-		}
-		env := []string{fmt.Sprintf("PORT=%d", port), fmt.Sprintf("GRPC_PORT=%d", port+1000), "DATA=" + data}
-		p, err := start(data, env, "/bin/sh", "-c", how)
-		if err != nil {
-			return nil, err
-		}
-		t := &target{name: name, url: fmt.Sprintf("http://127.0.0.1:%d", port), proc: p}
-		_, err = until(ctx, 60*time.Second, func() bool {
-			g, _ := t.grpc()
-			return accepts(t.http()) && accepts(g)
-		})
-		if err == nil {
-			wait(ctx, settling)
-			err = publishSeen(ctx, t, "probe", "x")
-		}
-		if err != nil {
-			p.stop()
-			return nil, fmt.Errorf("start %s (log %s): %w", name, p.log, err)
-		}
-		return t, nil
+		return nil, err
 	}}
+}
+
+func startPeer(ctx context.Context, name, how, data string) (*target, error) {
+	port, err := freePair()
+	if err != nil {
+		return nil, err
+	}
+	if err := os.MkdirAll(data, 0o700); err != nil {
+		return nil, err
+	}
+	env := []string{fmt.Sprintf("PORT=%d", port), fmt.Sprintf("GRPC_PORT=%d", port+1000), "DATA=" + data}
+	p, err := start(data, env, "/bin/sh", "-c", how)
+	if err != nil {
+		return nil, err
+	}
+	t := &target{name: name, url: fmt.Sprintf("http://127.0.0.1:%d", port), proc: p}
+	_, err = until(ctx, 60*time.Second, func() bool {
+		g, _ := t.grpc()
+		return accepts(t.http()) && accepts(g)
+	})
+	if err == nil {
+		wait(ctx, settling)
+		err = publishSeen(ctx, t, "probe", "x")
+	}
+	if err != nil {
+		p.stop()
+		return nil, fmt.Errorf("start %s (log %s): %w", name, p.log, err)
+	}
+	return t, nil
 }
 
 // startCeiling starts this program again as one of the ceilings.
