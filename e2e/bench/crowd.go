@@ -222,7 +222,7 @@ func openBareStreams(s *setup, t *target, n int) (*crowd, error) {
 		return nil, err
 	}
 	body := swarm.Payload("ConfigChangeNotifyRequest", []byte(`{"requestId":"1","dataId":"`+crowdKey+`","group":"`+group+`","module":"config"}`))
-	caller, err := dialGRPC(t.http(), "/Request/fire", func(int) []byte { return body }, anyAnswer)
+	caller, err := dialUnary(t.http(), "/Request/fire", func(int) []byte { return body }, anyAnswer)
 	if err != nil {
 		c.close()
 		return nil, err

@@ -259,11 +259,11 @@ type configWriter struct {
 type configWriting struct{ *grpcCaller }
 
 func (w configWriter) open() (writing, error) {
-	cs, err := openSDK(w.s, w.m.target, "config", 1, nil)
+	c, err := dialSDK(w.s, w.m.target, "config")
 	if err != nil {
 		return nil, err
 	}
-	return configWriting{cs[0].(*grpcCaller)}, nil
+	return configWriting{c}, nil
 }
 
 func (w configWriting) write(ctx context.Context, key string) error {
@@ -285,11 +285,11 @@ type putWriter struct{ m *member }
 type putWriting struct{ put, get *grpcCaller }
 
 func (w putWriter) open() (writing, error) {
-	put, err := dialGRPC(w.m.http(), "/etcdserverpb.KV/Put", nil, nil)
+	put, err := dialGRPC(w.m.http(), "/etcdserverpb.KV/Put", nil)
 	if err != nil {
 		return nil, err
 	}
-	get, err := dialGRPC(w.m.http(), "/etcdserverpb.KV/Range", nil, nil)
+	get, err := dialGRPC(w.m.http(), "/etcdserverpb.KV/Range", nil)
 	if err != nil {
 		put.close()
 		return nil, err

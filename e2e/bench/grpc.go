@@ -31,31 +31,87 @@ func (raw) Unmarshal(data mem.BufferSlice, v any) error {
 	return nil
 }
 
-// grpcCaller has one connection and one call in flight.
-type grpcCaller struct {
-	conn    *grpc.ClientConn
-	method  string
+// unaryCaller has one connection and one call in flight, and takes little of the
+// cores.
+type unaryCaller struct {
+	*swarm.Caller
 	request func(n int) []byte
 	check   func(answer []byte) error
-	end     context.CancelFunc
 }
 
-func dialGRPC(addr, method string, request func(int) []byte, check func([]byte) error, opts ...grpc.DialOption) (*grpcCaller, error) {
-	opts = append(opts, grpc.WithTransportCredentials(insecure.NewCredentials()),
-		grpc.WithDefaultCallOptions(grpc.ForceCodecV2(raw{})))
-	conn, err := grpc.NewClient("passthrough:///"+addr, opts...)
+func dialUnary(addr, method string, request func(int) []byte, check func([]byte) error) (*unaryCaller, error) {
+	c, err := swarm.DialCaller(addr, method)
 	if err != nil {
 		return nil, err
 	}
-	return &grpcCaller{conn: conn, method: method, request: request, check: check, end: func() {}}, nil
+	return &unaryCaller{c, request, check}, nil
+}
+
+func (c *unaryCaller) close() { c.Close() }
+
+func (c *unaryCaller) do(n int) error {
+	answer, err := c.Call(c.request(n))
+	if err != nil {
+		return err
+	}
+	return c.check(answer)
+}
+
+// register makes the connection one the server knows: check, then setup on the
+// stream.
+func (c *unaryCaller) register(ctx context.Context, module string) error {
+	answer, err := c.Call(payload("ServerCheckRequest", map[string]any{}))
+	if err != nil {
+		return err
+	}
+	settles := bytes.Contains(answer, settlesOK)
+	if err := c.Open(pathStream, setupPayload(module), settles); err != nil {
+		return fmt.Errorf("setup: %w", err)
+	}
+	if !settles {
+		wait(ctx, 100*time.Millisecond) // NAC-CON-07
+	}
+	return nil
+}
+
+// paths of the calls (NAC-TRN-01).
+const (
+	pathUnary  = "/Request/request"
+	pathStream = "/BiRequestStream/requestBiStream"
+)
+
+// settlesOK is in the answer to a check when the setup will be acknowledged
+// (NAC-CON-06).
+var settlesOK = []byte(`"supportAbilityNegotiation":true`)
+
+func setupPayload(module string) []byte {
+	return payload("ConnectionSetupRequest", map[string]any{
+		"clientVersion": "bench", "labels": map[string]string{"source": "sdk", "module": module}, "abilityTable": map[string]bool{},
+	})
+}
+
+// grpcCaller calls through grpc-go, with deadlines and connections that come
+// again.
+type grpcCaller struct {
+	conn   *grpc.ClientConn
+	method string
+	check  func(answer []byte) error
+	end    context.CancelFunc
+}
+
+func dialGRPC(addr, method string, check func([]byte) error) (*grpcCaller, error) {
+	conn, err := grpc.NewClient("passthrough:///"+addr, grpc.WithTransportCredentials(insecure.NewCredentials()),
+		grpc.WithDefaultCallOptions(grpc.ForceCodecV2(raw{})))
+	if err != nil {
+		return nil, err
+	}
+	return &grpcCaller{conn: conn, method: method, check: check, end: func() {}}, nil
 }
 
 func (c *grpcCaller) close() {
 	c.end()
 	_ = c.conn.Close()
 }
-
-func (c *grpcCaller) do(n int) error { return c.send(c.request(n)) }
 
 // send makes one call with a prepared request.
 func (c *grpcCaller) send(req []byte) error {
@@ -72,26 +128,22 @@ func (c *grpcCaller) ask(ctx context.Context, req []byte) (answer []byte, err er
 	return answer, err
 }
 
-// register makes the connection one the server knows: check, then setup on the
-// stream.
+// register is that of unaryCaller.
 func (c *grpcCaller) register(ctx context.Context, module string) error {
-	req := payload("ServerCheckRequest", map[string]any{})
-	var answer []byte
-	if err := c.conn.Invoke(ctx, c.method, &req, &answer); err != nil {
-		return err
-	}
-	ctx, c.end = context.WithCancel(ctx)
-	stream, err := c.conn.NewStream(ctx, &grpc.StreamDesc{ClientStreams: true, ServerStreams: true}, "/BiRequestStream/requestBiStream")
+	answer, err := c.ask(ctx, payload("ServerCheckRequest", map[string]any{}))
 	if err != nil {
 		return err
 	}
-	setup := payload("ConnectionSetupRequest", map[string]any{
-		"clientVersion": "bench", "labels": map[string]string{"source": "sdk", "module": module}, "abilityTable": map[string]bool{},
-	})
+	ctx, c.end = context.WithCancel(ctx)
+	stream, err := c.conn.NewStream(ctx, &grpc.StreamDesc{ClientStreams: true, ServerStreams: true}, pathStream)
+	if err != nil {
+		return err
+	}
+	setup := setupPayload(module)
 	if err := stream.SendMsg(&setup); err != nil {
 		return err
 	}
-	if !bytes.Contains(answer, []byte(`"supportAbilityNegotiation":true`)) {
+	if !bytes.Contains(answer, settlesOK) {
 		wait(ctx, 100*time.Millisecond) // NAC-CON-07
 		return nil
 	}
@@ -100,6 +152,23 @@ func (c *grpcCaller) register(ctx context.Context, module string) error {
 		return fmt.Errorf("wait for setup: %w", err)
 	}
 	return nil
+}
+
+// dialSDK opens a registered connection through grpc-go.
+func dialSDK(s *setup, t *target, module string) (*grpcCaller, error) {
+	addr, err := t.grpc()
+	if err != nil {
+		return nil, err
+	}
+	c, err := dialGRPC(addr, pathUnary, succeeded)
+	if err != nil {
+		return nil, err
+	}
+	if err := c.register(s.ctx, module); err != nil {
+		c.close()
+		return nil, err
+	}
+	return c, nil
 }
 
 func queryPayload(int) []byte { return queryBytes }

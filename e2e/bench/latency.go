@@ -127,12 +127,17 @@ func namingLatency(rate int) func(*setup, *target, int) (*first, error) {
 				}
 			}
 		})
-		writers, err := openSDK(s, t, "naming", 2, nil)
+		writer, err := dialSDK(s, t, "naming")
 		if err != nil {
 			return nil, err
 		}
-		defer closeAll(writers)
-		stop, changed := s.churn(writers[1].(*grpcCaller), service, rate)
+		defer writer.close()
+		other, err := dialSDK(s, t, "naming")
+		if err != nil {
+			return nil, err
+		}
+		defer other.close()
+		stop, changed := s.churn(other, service, rate)
 		var delays []time.Duration
 		for k := range samples {
 			if rate == 0 {
@@ -141,7 +146,7 @@ func namingLatency(rate int) func(*setup, *target, int) (*first, error) {
 			i := newInstance(service, churnOffset+k)
 			c.swarm.Mark([]byte(`"ip":"` + i.IP + `"`))
 			begin := time.Now()
-			if err := writers[0].(*grpcCaller).send(registerPayload(service, i)); err != nil {
+			if err := writer.send(registerPayload(service, i)); err != nil {
 				return nil, err
 			}
 			select {

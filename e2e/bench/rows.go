@@ -4,8 +4,6 @@ import (
 	"fmt"
 	"strings"
 	"sync/atomic"
-
-	"google.golang.org/grpc"
 )
 
 // row is one line of the throughput table.
@@ -134,23 +132,27 @@ func openQuery(s *setup, t *target, conns int) ([]caller, error) {
 }
 
 // openSDK opens registered connections.
-func openSDK(s *setup, t *target, module string, conns int, request func(int) []byte, opts ...grpc.DialOption) ([]caller, error) {
-	return openSDKs(s, t, module, conns, func(int) func(int) []byte { return request }, opts...)
+func openSDK(s *setup, t *target, module string, conns int, request func(int) []byte) ([]caller, error) {
+	return openSDKs(s, t, module, conns, func(int) func(int) []byte { return request })
 }
 
 // openSDKs is openSDK with requests of its own for each connection.
-func openSDKs(s *setup, t *target, module string, conns int, requests func(conn int) func(int) []byte, opts ...grpc.DialOption) ([]caller, error) {
+func openSDKs(s *setup, t *target, module string, conns int, requests func(conn int) func(int) []byte) ([]caller, error) {
 	addr, err := t.grpc()
 	if err != nil {
 		return nil, err
 	}
 	var conn atomic.Int64
 	return openMany(conns, func() (caller, error) {
-		c, err := dialGRPC(addr, "/Request/request", requests(int(conn.Add(1))), succeeded, opts...)
+		c, err := dialUnary(addr, pathUnary, requests(int(conn.Add(1))), succeeded)
 		if err != nil {
 			return nil, err
 		}
-		return c, c.register(s.ctx, module)
+		if err := c.register(s.ctx, module); err != nil {
+			c.close()
+			return nil, err
+		}
+		return c, nil
 	})
 }
 
@@ -161,15 +163,12 @@ func openEcho(_ *setup, t *target, conns int) ([]caller, error) { return openBar
 
 // openLarge asks for an answer as long as a list of 1,000 instances.
 func openLarge(_ *setup, t *target, conns int) ([]caller, error) {
-	return openBare(t, conns, append([]byte{0x0a, byte(len(wantList))}, wantList...), wide)
+	return openBare(t, conns, append([]byte{0x0a, byte(len(wantList))}, wantList...))
 }
 
-// wide lets long answers come without a pause.
-var wide = grpc.WithInitialWindowSize(4 << 20)
-
-func openBare(t *target, conns int, body []byte, opts ...grpc.DialOption) ([]caller, error) {
+func openBare(t *target, conns int, body []byte) ([]caller, error) {
 	return openMany(conns, func() (caller, error) {
-		return dialGRPC(t.http(), "/Request/request", func(int) []byte { return body }, anyAnswer, opts...)
+		return dialUnary(t.http(), pathUnary, func(int) []byte { return body }, anyAnswer)
 	})
 }
 
@@ -188,7 +187,7 @@ func openPublishGRPC(content string) opener {
 func openPut(content string) opener {
 	return func(s *setup, t *target, conns int) ([]caller, error) {
 		req := putRequest(s.keys.fresh(), content)
-		return openMany(conns, func() (caller, error) { return dialGRPC(t.http(), "/etcdserverpb.KV/Put", req, anyAnswer) })
+		return openMany(conns, func() (caller, error) { return dialUnary(t.http(), "/etcdserverpb.KV/Put", req, anyAnswer) })
 	}
 }
 
@@ -263,9 +262,6 @@ func openService(n int) opener {
 			return nil, err
 		}
 		req := servicePayload(sizedService(n))
-		if n >= 1000 {
-			return openSDK(s, t, "naming", conns, func(int) []byte { return req }, wide)
-		}
 		return openSDK(s, t, "naming", conns, func(int) []byte { return req })
 	}
 }

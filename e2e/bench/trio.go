@@ -183,7 +183,7 @@ func etcdStatus(addr string) (self, leader uint64) {
 	if !accepts(addr) {
 		return 0, 0
 	}
-	c, err := dialGRPC(addr, "/etcdserverpb.Maintenance/Status", nil, nil)
+	c, err := dialGRPC(addr, "/etcdserverpb.Maintenance/Status", nil)
 	if err != nil {
 		return 0, 0
 	}
