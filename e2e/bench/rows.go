@@ -50,6 +50,7 @@ func namingRows() []row {
 	const reflected = "R: echo, encoding/json"
 	rows := []row{
 		{name: "register and deregister, gRPC", conns: 64, ceiling: "grpc", goal: "GOAL-07 ≥ 0.75 G", open: openChurn, static: openEcho},
+		{name: "register and deregister, gRPC", conns: 1000, ceiling: "grpc", goal: "GOAL-07 ≥ 0.75 G", open: openChurn, static: openEcho},
 		{name: "register, HTTP V1", conns: 64, ceiling: "http", label: "H: echo, form", goal: "GOAL-08 ≥ 0.75 H", open: openRegister, static: openForm("POST")},
 		{name: "beat, HTTP V1", conns: 64, ceiling: "http", label: "H: echo, form", open: openBeats, static: openForm("PUT")},
 	}
