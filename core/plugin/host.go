@@ -101,9 +101,9 @@ type RPC struct {
 	Conn func(ctx context.Context, remote net.Addr) (context.Context, func())
 }
 
-// Detacher is implemented by the grpc.ServerStream of hosts on which a stream can go
-// on without a goroutine of its handler: for clients by the thousand that mostly
-// wait. A host need not have it; the handler then stays as usual.
+// Detacher is implemented by the grpc.ServerStream of every host: a stream goes on
+// when its handler has returned. It is for clients by the thousand that mostly wait,
+// and where the host can do that such a stream has no goroutine.
 type Detacher interface {
 	// Detach takes the stream from its handler, which must return nil soon, and must
 	// not receive from the stream any more. r is told nothing before that.
@@ -123,8 +123,9 @@ type Receiver interface {
 
 // Detached is a stream without a handler. It is safe for concurrent use.
 type Detached interface {
-	// Send queues a message, which must not change, and never waits for the client.
-	// Without more it takes nothing: send again when Writable was called.
+	// Send encodes a message before it returns, and queues what the codec made of it,
+	// which must not change; it never waits for the client. Without more it takes
+	// nothing: send again when Writable was called.
 	Send(m any) (more bool, err error)
 	// End ends the stream with a status; nil is OK.
 	End(err error)

@@ -14,10 +14,8 @@ import (
 // asks for. Options of several registrations on one server are joined, and of their
 // codecs and limits the last ones count.
 func ServerOptions(o plugin.RPC) []grpc.ServerOption {
-	var out []grpc.ServerOption
-	if o.Codec != nil {
-		out = append(out, grpc.ForceServerCodecV2(o.Codec))
-	}
+	codec := passCodec(o.Codec)
+	out := []grpc.ServerOption{grpc.ForceServerCodecV2(codec), grpc.ChainStreamInterceptor(detaching(codec.CodecV2))}
 	if o.MaxReceive != 0 {
 		out = append(out, grpc.MaxRecvMsgSize(o.MaxReceive))
 	}

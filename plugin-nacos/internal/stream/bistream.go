@@ -11,18 +11,13 @@ import (
 )
 
 // RequestBiStream implements the stream service: setup, acknowledgements, and
-// pushes the other way.
+// pushes the other way. The stream goes on without it.
 func (s *Server) RequestBiStream(bi biStream) error {
 	c := connOf(bi.Context())
 	if c == nil || !s.isReady(bi.Context()) {
 		return nil // NAC-CON-08: ended without a message
 	}
-	r := &reader{server: s, conn: c}
-	if r.detach(bi) {
-		return nil
-	}
-	r.converse(bi)
-	return s.farewell()
+	return (&reader{server: s, conn: c}).detach(bi)
 }
 
 // farewell is what a stream ends with.
@@ -33,58 +28,12 @@ func (s *Server) farewell() error {
 	return nil
 }
 
-// converse serves a stream on the goroutine of its handler.
-func (r *reader) converse(bi biStream) {
-	c := r.conn
-	r.owns, r.over = make(chan struct{}), make(chan struct{})
-	go r.read(bi)
-	select {
-	case <-r.owns:
-		c.write(bi, r.over)
-	case <-r.over:
-	case <-c.done:
-	}
-	select {
-	case <-r.owns: // the end of this stream is that of the registration
-		c.close()
-	default:
-	}
-}
-
-// reader takes what a client sends on its stream: as a receiver of hosts that have
-// none but that, else on a goroutine of its own that ends with the stream.
+// reader takes what a client sends on its stream, one message at a time.
 type reader struct {
 	server *Server
 	conn   *Conn
-
-	line  plugin.Detached // nil: it has a goroutine
-	owner bool            // this stream registered the connection
-
-	owns chan struct{} // closed when this stream registered the connection
-	over chan struct{} // closed when nothing more comes
-}
-
-// registered notes that this stream is that of the connection.
-func (r *reader) registered() {
-	if r.line == nil {
-		close(r.owns)
-		return
-	}
-	r.owner = true
-	r.conn.join(r.line)
-}
-
-func (r *reader) read(bi biStream) {
-	defer close(r.over)
-	for {
-		p, err := bi.Recv()
-		if err != nil {
-			return // half-closed, or gone
-		}
-		if r.receive(p) != nil {
-			return
-		}
-	}
+	line   plugin.Detached
+	owner  bool // this stream registered the connection
 }
 
 // biStream is the stream of one client.
@@ -107,7 +56,8 @@ func (r *reader) receive(p *nacospb.Payload) error {
 				c.close()
 				return errRefused
 			}
-			r.registered()
+			r.owner = true
+			c.join(r.line)
 			s.logger.Debug("client registered", zap.String("connection", c.id), zap.String("version", setup.Version))
 		}
 		c.touch()

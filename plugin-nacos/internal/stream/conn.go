@@ -29,14 +29,10 @@ type Conn struct {
 	closed  bool
 	closers []func()
 	queue   queue
-	timer   *time.Timer   // wakes for what is due; nil until something was sent
-	wake    chan struct{} // capacity 1: the writer looks at the queue again
-	done    chan struct{} // closed with the connection
-
-	// Of streams without a goroutine.
-	lines   []plugin.Detached // that are open
-	line    plugin.Detached   // that is written to; nil: there is none yet
-	pumping bool              // the pushers have it
+	timer   *time.Timer       // wakes for what is due; nil until something was sent
+	lines   []plugin.Detached // streams that are open
+	line    plugin.Detached   // the one that is written to; nil: there is none yet
+	pumping bool              // the pushers have the connection
 	slow    bool              // line takes nothing until it says so
 }
 
@@ -60,7 +56,7 @@ func newConn(s *Server, addr net.Addr, now time.Time) *Conn {
 	}
 	c := &Conn{
 		id:     formatID(uint64(now.UnixMilli())) + "_" + host + "_" + port, // NAC-TRN-11
-		remote: host, server: s, wake: make(chan struct{}, 1), done: make(chan struct{}),
+		remote: host, server: s,
 	}
 	c.active.Store(now.UnixMilli())
 	return c
@@ -96,7 +92,7 @@ func (c *Conn) OnClose(f func()) {
 	f()
 }
 
-// close ends the registration: the stream ends, the goroutine that writes too.
+// close ends the registration, and its streams.
 // Further calls on the transport are told to connect again.
 func (c *Conn) close() {
 	c.mu.Lock()
@@ -108,7 +104,6 @@ func (c *Conn) close() {
 	closers, lines := c.closers, c.lines
 	c.closers, c.lines, c.queue = nil, nil, queue{}
 	c.arm(0)
-	close(c.done)
 	c.mu.Unlock()
 	c.server.forget(c)
 	for _, l := range lines {

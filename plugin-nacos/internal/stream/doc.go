@@ -11,13 +11,12 @@
 //   - whoever pushes never waits: a push is a mark on the connection, and a
 //     second one for the same key while the first is on its way is one more
 //     round, so what is held is bounded by what the client listens to;
-//   - one goroutine at a time writes to a stream: a pusher, or on hosts that cannot do
-//     without the handler of a stream the one that serves it;
+//   - streams have no goroutine here (plugin.Detacher), and one pusher at a time
+//     writes to a connection;
 //   - what is sent is made of parts that are shared between clients and never
 //     changed.
 //
 // The package owns one goroutine that looks for idle connections (Server.Detect) and,
 // while something is due, as many pushers as there are processors, which Drain waits
-// for. On hosts without plugin.Detacher it owns for each stream the goroutine that
-// reads it, which ends with it. Start reading at Server.
+// for. Start reading at Server.
 package stream

@@ -6,6 +6,8 @@ import (
 	"time"
 
 	"google.golang.org/grpc"
+	"google.golang.org/grpc/codes"
+	"google.golang.org/grpc/status"
 
 	"github.com/easynet-cn/batata/core/plugin"
 	nacospb "github.com/easynet-cn/batata/proto/nacos"
@@ -13,21 +15,21 @@ import (
 
 var _ plugin.Receiver = (*reader)(nil)
 
-// detach leaves the stream to the host, if it can.
-func (r *reader) detach(bi biStream) bool {
-	g, ok := bi.(*grpc.GenericServerStream[nacospb.Payload, nacospb.Payload])
-	if !ok {
-		return false
+// detach takes the stream from its handler.
+func (r *reader) detach(bi biStream) error {
+	var under grpc.ServerStream = bi
+	if g, ok := bi.(*grpc.GenericServerStream[nacospb.Payload, nacospb.Payload]); ok {
+		under = g.ServerStream
 	}
-	d, ok := g.ServerStream.(plugin.Detacher)
-	if !ok {
-		return false
+	d, ok := under.(plugin.Detacher)
+	if !ok { // an interceptor hides it
+		return status.Error(codes.Internal, "the stream cannot be detached")
 	}
 	r.line = d.Detach(r)
 	if !r.conn.hold(r.line) {
 		r.line.End(r.server.farewell())
 	}
-	return true
+	return nil
 }
 
 // Receive implements plugin.Receiver.
@@ -95,24 +97,16 @@ func (c *Conn) join(line plugin.Detached) {
 func (c *Conn) pump() {
 	var out message
 	for {
-		c.mu.Lock()
-		out.from = c.server.address
-		found, wait, exhausted := c.queue.next(time.Now(), c.server.nextID, &out)
+		found, exhausted := c.take(&out)
 		if !found {
-			c.pumping = false
-			c.arm(wait)
-			c.mu.Unlock()
 			if exhausted {
 				c.server.drop(c, "it acknowledges nothing")
 			}
 			return
 		}
-		c.slow = true // until it is known to be quick
-		line := c.line
-		c.mu.Unlock()
 		c.server.meters.pushes.WithLabelValues(out.kind).Inc()
 		c.sending.Store(time.Now().UnixMilli())
-		more, err := line.Send(&out)
+		more, err := c.line.Send(&out)
 		c.mu.Lock()
 		if more {
 			c.slow = false
@@ -128,6 +122,22 @@ func (c *Conn) pump() {
 		}
 		return
 	}
+}
+
+// take puts what to write now into out. Without anything the pump is over, and the
+// connection is looked at again when there is.
+func (c *Conn) take(out *message) (found, exhausted bool) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	out.from = c.server.address
+	found, wait, exhausted := c.queue.next(time.Now(), c.server.nextID, out)
+	if found {
+		c.slow = true // until it is known to be quick
+	} else {
+		c.pumping = false
+		c.arm(wait)
+	}
+	return found, exhausted
 }
 
 // pushers write to connections that have something due, from as many goroutines as

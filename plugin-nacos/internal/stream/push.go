@@ -3,8 +3,6 @@ package stream
 import (
 	"strings"
 	"time"
-
-	"google.golang.org/grpc"
 )
 
 // Push sends p until the client acknowledges it. It never waits; pushes of a
@@ -40,69 +38,18 @@ func (c *Conn) send(m *message) {
 	c.look()
 }
 
+// look has what is due written, unless somebody is at it, or the client takes nothing.
 func (c *Conn) look() {
 	c.mu.Lock()
-	detached := c.line != nil
-	pump := detached && !c.pumping && !c.slow && !c.closed
+	pump := c.line != nil && !c.pumping && !c.slow && !c.closed
 	c.pumping = c.pumping || pump
 	c.mu.Unlock()
 	if pump {
 		c.server.pushers.add(c)
 	}
-	if detached {
-		return
-	}
-	select {
-	case c.wake <- struct{}{}:
-	default: // it will look anyway
-	}
 }
 
-// write is the one writer of a stream, on the goroutine that serves it. It ends
-// with the connection, with the stream, or when its reader has ended.
-func (c *Conn) write(s grpc.ServerStream, over <-chan struct{}) {
-	var out message
-	for {
-		found, exhausted := c.take(&out)
-		switch {
-		case exhausted:
-			c.server.drop(c, "it acknowledges nothing")
-			return
-		case found:
-			c.server.meters.pushes.WithLabelValues(out.kind).Inc()
-			c.sending.Store(time.Now().UnixMilli())
-			err := s.SendMsg(&out)
-			c.sending.Store(0)
-			if err != nil {
-				return // the stream is over, and so is its reader
-			}
-			continue
-		}
-		out = message{} // hold no list while waiting
-		select {
-		case <-c.wake:
-		case <-c.done:
-			return
-		case <-over:
-			return
-		}
-	}
-}
-
-// take puts what to write now into out; without anything it has the writer woken
-// when there is.
-func (c *Conn) take(out *message) (found, exhausted bool) {
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	out.from = c.server.address
-	found, wait, exhausted := c.queue.next(time.Now(), c.server.nextID, out)
-	if !found {
-		c.arm(wait)
-	}
-	return found, exhausted
-}
-
-// arm wakes the writer after a while, and not at all after 0; mu is held.
+// arm has the queue looked at after a while, and not at all after 0; mu is held.
 func (c *Conn) arm(wait time.Duration) {
 	switch {
 	case wait > 0 && !c.closed && c.timer == nil:

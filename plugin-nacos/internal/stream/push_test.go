@@ -3,9 +3,16 @@ package stream
 import (
 	"fmt"
 	"net"
+	"runtime"
 	"testing"
 	"time"
 )
+
+// nowhere is a stream that takes everything.
+type nowhere struct{}
+
+func (nowhere) Send(any) (bool, error) { return true, nil }
+func (nowhere) End(error)              {}
 
 // A client that asks for messages and reads none makes the server hold a few.
 func TestControlIsBounded(t *testing.T) {
@@ -46,7 +53,7 @@ func TestBudgetPush(t *testing.T) {
 	}
 }
 
-// An acknowledgement wakes the writer only for something to write; the time of the
+// An acknowledgement wakes a pusher only for something to write; the time of the
 // next attempt is kept without it.
 func TestAcknowledgementWakes(t *testing.T) {
 	const yes, no = `{"resultCode":200,"requestId":"%d"}`, `{"resultCode":500,"requestId":"%d"}`
@@ -62,7 +69,9 @@ func TestAcknowledgementWakes(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			s, _ := registered(t)
+			s.pushers.running = runtime.GOMAXPROCS(0) // none comes: the test is the pusher
 			c := newConn(s, &net.TCPAddr{}, time.Now())
+			c.line = nowhere{}
 			t.Cleanup(c.close)
 			p := Push{
 				Key: 1, Type: pushConfigChange, Timeout: time.Hour, Retries: 3,
@@ -73,6 +82,7 @@ func TestAcknowledgementWakes(t *testing.T) {
 			if found, _ := c.take(&out); !found {
 				t.Fatal("nothing to write")
 			}
+			c.slow = false // line has taken it
 			id := out.request
 			if found, _ := c.take(&out); found || !c.timer.Stop() {
 				t.Fatal("the deadline of the acknowledgement is not kept")
@@ -83,14 +93,14 @@ func TestAcknowledgementWakes(t *testing.T) {
 			if tt.again {
 				c.Push(p)
 			}
-			<-c.wake // what Push did
+			c.pumping, s.pushers.due = false, nil // what Push did
 			body, ok := ParseBody(fmt.Appendf(nil, tt.answer, id))
 			if !ok {
 				t.Fatal("unreadable")
 			}
 			c.acknowledge(ackConfigChange, body)
-			if woken := len(c.wake) == 1; woken != tt.wakes {
-				t.Errorf("acknowledge() wakes the writer: %t, want %t", woken, tt.wakes)
+			if woken := len(s.pushers.due) == 1; woken != tt.wakes {
+				t.Errorf("acknowledge() wakes a pusher: %t, want %t", woken, tt.wakes)
 			}
 			if armed := c.timer.Stop(); armed != (tt.armed || tt.wakes) {
 				t.Errorf("acknowledge() leaves the timer running: %t, want %t", armed, tt.armed)

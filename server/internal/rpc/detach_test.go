@@ -1,8 +1,6 @@
 package rpc
 
 import (
-	"errors"
-	"io"
 	"net"
 	"testing"
 
@@ -12,6 +10,7 @@ import (
 	"google.golang.org/protobuf/types/known/wrapperspb"
 
 	"github.com/easynet-cn/batata/core/plugin"
+	"github.com/easynet-cn/batata/core/plugin/plugintest"
 )
 
 // line is a receiver whose parts a test can replace.
@@ -50,56 +49,36 @@ func echoLine(l *line, in string) error {
 	if in == "panic" {
 		panic("boom")
 	}
-	if in == "end" {
-		l.End(status.Error(codes.Aborted, "as asked"))
-		return nil
-	}
-	if in == "fail" {
-		return status.Error(codes.DataLoss, "as asked")
-	}
 	_, err := l.Send(wrapperspb.Bytes([]byte(in)))
 	return err
 }
 
-// A stream goes on without its handler: messages in order, the end of either side.
+// A stream goes on without its handler.
 func TestDetach(t *testing.T) {
+	plugintest.Detach(t, func(t *testing.T, desc *grpc.ServiceDesc) string {
+		t.Helper()
+		_, addr := serve(t, &service{more: []*grpc.ServiceDesc{desc}})
+		return addr
+	})
+}
+
+// A receiver that panics costs its stream alone.
+func TestDetachPanics(t *testing.T) {
 	_, addr, lines := detaching(t, echoLine)
-	conn := dial(t, addr)
-	for last, want := range map[string]codes.Code{"": codes.OK, "end": codes.Aborted, "fail": codes.DataLoss, "panic": codes.Internal} {
-		st, err := conn.NewStream(patient(t), bidi, streamPath)
-		if err != nil {
-			t.Fatal(err)
-		}
-		for _, in := range []string{"a", "b", string(pattern(100 << 10)), "c"} {
-			if err := st.SendMsg(wrapperspb.Bytes([]byte(in))); err != nil {
-				t.Fatal(err)
-			}
-		}
-		for _, in := range []string{"a", "b", string(pattern(100 << 10)), "c"} {
-			out := new(value)
-			if err := st.RecvMsg(out); err != nil || string(out.GetValue()) != in {
-				t.Fatalf("RecvMsg() = %d bytes, %v, want %d", len(out.GetValue()), err, len(in))
-			}
-		}
-		l := <-lines
-		if last == "" {
-			_ = st.CloseSend()
-			<-l.over
-			l.End(nil)
-		} else if err := st.SendMsg(wrapperspb.Bytes([]byte(last))); err != nil {
-			t.Fatal(err)
-		}
-		err = st.RecvMsg(new(value))
-		if errors.Is(err, io.EOF) {
-			err = nil
-		}
-		if status.Code(err) != want {
-			t.Errorf("after %q the stream ends with %v, want %v", last, err, want)
-		}
-		<-l.over
-		if _, err := l.Send(wrapperspb.Bytes([]byte("late"))); err == nil {
-			t.Error("Send() on a stream that is over = nil error")
-		}
+	st, err := dial(t, addr).NewStream(patient(t), bidi, streamPath)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := st.SendMsg(wrapperspb.Bytes([]byte("panic"))); err != nil {
+		t.Fatal(err)
+	}
+	if err := st.RecvMsg(new(value)); status.Code(err) != codes.Internal {
+		t.Errorf("RecvMsg() = %v, want %v", err, codes.Internal)
+	}
+	l := <-lines
+	<-l.over
+	if _, err := l.Send(wrapperspb.Bytes([]byte("late"))); err == nil {
+		t.Error("Send() on a stream that is over = nil error")
 	}
 }
 

@@ -24,6 +24,7 @@ type value = wrapperspb.BytesValue
 type service struct {
 	unary  func(context.Context, *value) (*value, error)
 	stream func(grpc.ServerStream) error
+	more   []*grpc.ServiceDesc
 }
 
 func (s *service) desc() *grpc.ServiceDesc {
@@ -89,7 +90,9 @@ func serve(tb testing.TB, svc *service, edit ...func(*Settings, *Options)) (*Ser
 		f(&set, &opt)
 	}
 	s := New(set)
-	s.With(opt).RegisterService(svc.desc(), nil)
+	for _, desc := range append(svc.more, svc.desc()) {
+		s.With(opt).RegisterService(desc, nil)
+	}
 	l, err := (&net.ListenConfig{}).Listen(tb.Context(), "tcp", "127.0.0.1:0")
 	if err != nil {
 		tb.Fatal(err)
